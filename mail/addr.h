@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* addr.h - mailbox addresses: RFC 5321 section 4.1.2 paths, in and out of <>. */
+#ifndef MAIL_ADDR_H
+#define MAIL_ADDR_H
+
+#include "util/buf.h"
+#include "util/err.h"
+
+enum { ADDR_LOCAL_MAX = 64, ADDR_DOMAIN_MAX = 255, ADDR_MAX = 320 };
+
+/* Take a path off the front of *in: "<a@b>", "<>", "<@x,@y:a@b>" (the source route is dropped), and unless strict also a bare
+ * "a@b".  out gets the address without <>, with its quoting as given (made minimal), the domain in its given case.
+ * utf8: bytes over 127 are allowed.  E_SYNTAX: not a path; limits of RFC 5321 section 4.5.3.1 hold. */
+enum err   path_take(struct str *in, bool strict, bool utf8, struct buf *out) MUST_USE;
+struct str address_local(struct str address);          /* up to the last '@'; all when there is none */
+struct str address_domain(struct str address);         /* after it; empty when there is none */
+bool       domain_valid(struct str domain);            /* RFC 5321: labels of letters, digits, '-', '_'; or an address literal */
+bool       address_valid(struct str address);          /* as path_take() would give it */
+/* Two addresses that mean the same mailbox as far as anyone but its host can tell: domain in any case. */
+bool       address_same(struct str a, struct str b);
+
+#endif

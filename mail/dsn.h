@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dsn.h - the text of a delivery status notification: RFC 3464 in a multipart/report of RFC 6522. */
+#ifndef MAIL_DSN_H
+#define MAIL_DSN_H
+
+#include "mail/msgs.h"
+#include "mail/params.h"
+#include "util/buf.h"
+#include "util/time.h"
+
+struct dsn {
+	const struct params     *params;
+	const struct msg_bounce *job;                  /* the message and who failed */
+	uint64_t                 id;                   /* of the notice */
+	struct wall              now;
+	struct str               original;             /* the message, or its header alone */
+	bool                     headers_only;
+	bool                     eight_bit;            /* original has bytes over 127 */
+};
+
+/* Append the whole notice, with CRLF line ends.  E_TOOBIG: out's ceiling; E_IPC: the list of failed recipients is malformed. */
+enum err dsn_write(const struct dsn *d, struct buf *out) MUST_USE;
+/* The header of a message and its final line end, without the empty line; all of it when there is no empty line. */
+struct str message_header(struct str message);
+/* "Name: text" folded before 79 columns at blanks, with CRLF; continuation lines start with four blanks. */
+bool fold_field(struct buf *out, const char *name, struct str text);
+
+#endif

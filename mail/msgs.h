@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msgs.h - everything one process can say to another, each record once: its fields, its encoder and decoder, and who may
+ * send it to whom.  Frames are those of util/ipc.h; the tag is the place in this table.
+ *
+ * A channel opens with HELLO from both sides: schema is msg_schema(), a fingerprint of this table, so that processes of two
+ * builds never misread each other. */
+#ifndef MAIL_MSGS_H
+#define MAIL_MSGS_H
+
+#include "util/wire.h"
+
+/* role: one of the names below; name: the service ("smtp", "relay"); capacity: deliveries it takes at once (agents). */
+#define MSG_HELLO(F) \
+	F(u32, schema) \
+	F(str, role) \
+	F(str, name) \
+	F(u32, capacity) \
+	F(u32, pid)
+
+/* A recipient in a list of them.  index: its place in the message's envelope, 0 first; orig: address as first given, empty
+ * when it is the same. */
+#define MSG_RCPT(F) \
+	F(u32, index) \
+	F(str, addr) \
+	F(str, orig)
+
+/* A new message is durable in the spool: what qmgr needs to schedule it without reading it.  Times: us since 1970. */
+#define MSG_ENTERED(F) \
+	F(u64, id) \
+	F(i64, arrived) \
+	F(u64, size) \
+	F(u32, flags) \
+	F(u32, content_at) \
+	F(str, sender) \
+	F(str, rcpts)                                   /* msg_rcpt ... */
+
+/* Deliver these recipients of this message.  dir: enum spool_dir; content is [content_at, content_at+size) of its file.
+ * queued: when the message became active, for delays=. */
+#define MSG_DELIVER(F) \
+	F(u64, delivery) \
+	F(u64, id) \
+	F(u8,  dir) \
+	F(i64, arrived) \
+	F(i64, queued) \
+	F(u64, size) \
+	F(u32, content_at) \
+	F(u32, flags) \
+	F(str, sender) \
+	F(str, nexthop) \
+	F(str, rcpts)                                   /* msg_rcpt ... */
+
+/* What became of one recipient.  status: enum rcpt_status; esc: "2.0.0"; text: what the log and a DSN say, e.g.
+ * "250 2.0.0 Ok: queued as 42" or "host a[1.2.3.4] said: 550 no (in reply to RCPT TO command)"; mta: the name of the host that
+ * said it ("" when none did); diag: its reply alone. */
+#define MSG_OUTCOME(F) \
+	F(u32, index) \
+	F(u8,  status) \
+	F(str, esc) \
+	F(str, text) \
+	F(str, mta) \
+	F(str, diag)
+
+/* The end of a delivery.  site: how the destination itself behaved, enum site_state: feedback for concurrency.
+ * Recipients not listed count as deferred. */
+#define MSG_DONE(F) \
+	F(u64, delivery) \
+	F(u8,  site) \
+	F(str, site_text) \
+	F(str, outcomes)                                /* msg_outcome ... */
+
+/* A failed recipient, for a notice. */
+#define MSG_FAILED(F) \
+	F(str, addr) \
+	F(str, orig) \
+	F(u8,  expired) \
+	F(str, esc) \
+	F(str, text) \
+	F(str, mta) \
+	F(str, diag)
+
+/* Send the sender a notice; answered by BOUNCED once it is durable (err OK) or has failed.  kind: 0 failure. */
+#define MSG_BOUNCE(F) \
+	F(u64, job) \
+	F(u8,  kind) \
+	F(u64, id) \
+	F(u8,  dir) \
+	F(i64, arrived) \
+	F(u64, size) \
+	F(u32, content_at) \
+	F(u32, flags) \
+	F(str, sender) \
+	F(str, failed)                                  /* msg_failed ... */
+
+#define MSG_BOUNCED(F) \
+	F(u64, job) \
+	F(u32, err) \
+	F(str, why) \
+	F(u64, notice)
+
+/* A question to the resolver and its answer.  type: DNS type number; name without final dot. */
+#define MSG_QUERY(F) \
+	F(u64, query) \
+	F(u16, type) \
+	F(str, name)
+
+/* rcode: DNS rcode; err: OK (records may be empty: NODATA), E_DNS_NONE (NXDOMAIN), E_DNS_TEMP, E_TIMEOUT.  secure: 1 validated,
+ * 0 not, 2 bogus (then err is E_DNS_TEMP).  ttl in seconds.  records: msg_record ... */
+#define MSG_ANSWER(F) \
+	F(u64, query) \
+	F(u32, err) \
+	F(str, why) \
+	F(u8,  rcode) \
+	F(u8,  secure) \
+	F(u32, ttl) \
+	F(str, canonical) \
+	F(str, records)
+
+/* One record: MX: pref and text (host name); A, AAAA: raw address bytes in text; PTR, CNAME: name; TXT: the strings joined;
+ * TLSA, others: rdata. */
+#define MSG_RECORD(F) \
+	F(u16, pref) \
+	F(str, text)
+
+/* An operator's command to qmgr.  op: enum queue_op; by: enum queue_by; what: the id, address or domain; limit: most messages
+ * (0: all); dry: only count.  Answered by ITEM ... (list) and COUNTED. */
+#define MSG_QUEUE(F) \
+	F(u32, request) \
+	F(u8,  op) \
+	F(u8,  by) \
+	F(u8,  dry) \
+	F(str, what)
+
+/* One message of a listing.  dir: enum spool_dir, active: being delivered or ready.  rcpts: msg_item_rcpt ... (those not finished) */
+#define MSG_ITEM(F) \
+	F(u32, request) \
+	F(u64, id) \
+	F(u8,  dir) \
+	F(u8,  active) \
+	F(u8,  forced_expire) \
+	F(i64, arrived) \
+	F(u64, size) \
+	F(str, sender) \
+	F(str, rcpts)
+
+#define MSG_ITEM_RCPT(F) \
+	F(str, addr) \
+	F(str, orig) \
+	F(str, reason) \
+	F(u32, attempts) \
+	F(i64, next_try) \
+	F(str, transport) \
+	F(str, nexthop)
+
+/* matched: messages the command applied to (or would have); err and why when it could not be done. */
+#define MSG_COUNTED(F) \
+	F(u32, request) \
+	F(u32, matched) \
+	F(u32, err) \
+	F(str, why)
+
+/* Ask qmgr to read its settings again (from master, on reload) or for its state (from `postroad status`). */
+#define MSG_PING(F) \
+	F(u32, request)
+#define MSG_PONG(F) \
+	F(u32, request) \
+	F(u64, messages) \
+	F(u64, recipients) \
+	F(u64, deliveries) \
+	F(u8,  scanning)
+
+/*        tag      record         from            to */
+#define MESSAGES(M) \
+	M(HELLO,   msg_hello,     "any",          "any",      MSG_HELLO) \
+	M(ENTERED, msg_entered,   "smtpd bounce pickup cmd", "qmgr", MSG_ENTERED) \
+	M(DELIVER, msg_deliver,   "qmgr",         "agent",    MSG_DELIVER) \
+	M(DONE,    msg_done,      "agent",        "qmgr",     MSG_DONE) \
+	M(BOUNCE,  msg_bounce,    "qmgr",         "bounce",   MSG_BOUNCE) \
+	M(BOUNCED, msg_bounced,   "bounce",       "qmgr",     MSG_BOUNCED) \
+	M(QUERY,   msg_query,     "any",          "resolver", MSG_QUERY) \
+	M(ANSWER,  msg_answer,    "resolver",     "any",      MSG_ANSWER) \
+	M(QUEUE,   msg_queue,     "cmd",          "qmgr",     MSG_QUEUE) \
+	M(ITEM,    msg_item,      "qmgr",         "cmd",      MSG_ITEM) \
+	M(COUNTED, msg_counted,   "qmgr",         "cmd",      MSG_COUNTED) \
+	M(PING,    msg_ping,      "cmd",          "qmgr",     MSG_PING) \
+	M(PONG,    msg_pong,      "qmgr",         "cmd",      MSG_PONG)
+/* Parts of the above. */
+#define MESSAGE_PARTS(M) \
+	M(msg_rcpt, MSG_RCPT) M(msg_outcome, MSG_OUTCOME) M(msg_failed, MSG_FAILED) \
+	M(msg_record, MSG_RECORD) M(msg_item_rcpt, MSG_ITEM_RCPT)
+
+#define M(tag, rec, from, to, fields) MSG_##tag##_TAG,
+enum msg_tag { MESSAGES(M) MSG_TAG_COUNT };
+#undef M
+#define M(tag, rec, from, to, fields) WIRE_DECLARE(rec, fields)
+MESSAGES(M)
+#undef M
+#define M(rec, fields) WIRE_DECLARE(rec, fields)
+MESSAGE_PARTS(M)
+#undef M
+
+enum rcpt_status { RCPT_SENT, RCPT_DEFERRED, RCPT_BOUNCED };
+/* SITE_OK: it spoke SMTP with us; SITE_DOWN: no connection or no handshake; SITE_UNKNOWN: nothing learnt. */
+enum site_state { SITE_OK, SITE_DOWN, SITE_UNKNOWN };
+enum queue_op { QUEUE_LIST, QUEUE_FLUSH, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REQUEUE, QUEUE_EXPIRE };
+enum queue_by { BY_ALL, BY_ID, BY_SENDER, BY_RECIPIENT, BY_DESTINATION };
+
+uint32_t    msg_schema(void);
+const char *msg_name(unsigned tag);                    /* "ENTERED"; "?" for none of ours */
+/* May a process of this role send that tag to one of the other?  "agent" stands for smtp, lmtp, local, … */
+bool        msg_allowed(unsigned tag, struct str from_role, struct str to_role);
+
+/* Exchange HELLOs on a fresh channel: send ours, read the peer's, check fingerprint (E_IPC).  peer's text fields are borrowed
+ * until the next ipc_recv. */
+struct ipc;
+enum err msg_hello_exchange(struct ipc *c, const struct msg_hello *mine, struct msg_hello *peer) MUST_USE;
+
+#endif

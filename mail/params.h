@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* params.h - every setting, once.  Struct, defaults, parser, limits, `postroad conf` output and the manual are all
+ * made from this table.  A name and a meaning are Postfix's wherever Postfix has the setting. */
+#ifndef MAIL_PARAMS_H
+#define MAIL_PARAMS_H
+
+#include "util/conf.h"
+#include "util/err.h"
+#include "util/net.h"
+#include "util/str.h"
+
+/* Kinds: size (bytes; suffix k m g), time / hours / days (seconds; suffix s m h d w; the kind is the unit of a bare number),
+ * num, bool (yes/no), text, dir (text, an absolute path), nets (util/net.h), choice (one of the words in the manual text
+ * before the colon, separated by |).
+ *    kind  name                                default             min  max    what the manual says */
+#define PARAMS(P) \
+	P(text, myhostname,                         "",                 0, 255, "The name this host gives itself: banner, Received headers, HELO.  Default: the system's host name, made fully qualified.") \
+	P(text, mydomain,                           "",                 0, 255, "The local domain.  Default: $myhostname less its first label.") \
+	P(text, myorigin,                           "$myhostname",      0, 255, "The domain that locally submitted mail comes from.") \
+	P(text, mydestination,                      "$myhostname, localhost.$mydomain, localhost", 0, 65536, "Domains delivered on this host.") \
+	P(text, mynetworks_style,                   "host",             0, 16, "host|subnet|class: how mynetworks is made when it is not set; only host is supported: this host's own addresses.") \
+	P(nets, mynetworks,                         "",                 0, 65536, "Clients that may relay.  Default: the loopback networks and this host's own addresses.") \
+	P(text, relay_domains,                      "",                 0, 65536, "Domains (and their subdomains) that anyone may send to through this host.") \
+	P(text, relayhost,                          "",                 0, 1024, "Next hop for all mail that is not local: a domain (MX is looked up), [host], [host]:port or host:port.") \
+	P(text, default_transport,                  "smtp",             1, 1024, "Transport (and optional next hop) of mail that is not local.") \
+	P(text, relay_transport,                    "relay",            1, 1024, "Transport (and optional next hop) of mail to relay_domains.") \
+	P(text, local_transport,                    "local:$myhostname", 1, 1024, "Transport (and optional next hop) of mail to mydestination.") \
+	P(text, defer_transports,                   "",                 0, 4096, "Transports whose mail stays deferred until it is flushed.") \
+	P(text, inet_interfaces,                    "all",              0, 4096, "Addresses that inet services without a host listen on: all, loopback-only, or a list.") \
+	P(choice, inet_protocols,                   "all",              0, 16, "all|ipv4|ipv6: address families to use.") \
+	P(text, mail_name,                          "Postroad",         1, 64, "The name of the mail system in banner and Received headers.") \
+	P(text, mail_version,                       POSTROAD_VERSION,   1, 64, "The version of the mail system.") \
+	P(text, mail_owner,                         "postroad",         1, 64, "Owner of the queue; account of processes that need no account of their own.") \
+	P(text, mail_group,                         "postroad",         1, 64, "Group through which the processes share the queue.") \
+	P(dir,  queue_directory,                    "/var/spool/postroad", 1, 4096, "The spool.") \
+	P(dir,  data_directory,                     "/var/lib/postroad", 1, 4096, "Files that can be made again: locks, counters, caches.") \
+	P(text, daemon_directory,                   "",                 0, 4096, "Where the daemons are.  Default: where the postroad command is, or $PREFIX/libexec/postroad when installed.") \
+	P(text, command_directory,                  "",                 0, 4096, "Where the commands are.") \
+	P(text, config_directory,                   "",                 0, 4096, "Where main.cf and master.cf were read from; cannot be set.") \
+	P(text, maillog_file,                       "",                 0, 4096, "File that is logged to instead of syslog; /dev/stdout with start-fg only.") \
+	P(text, syslog_name,                        "postroad",         1, 64, "Log tag; postfix lets all log tools recognise the lines.") \
+	P(choice, syslog_facility,                  "mail",             0, 16, "mail: syslog facility.") \
+	P(text, compatibility_level,                "0",                0, 16, "Taken for compatibility; has no effect.") \
+	P(num,  default_process_limit,              "100",              1, 10000, "Most processes of a service whose maxproc is '-'.") \
+	P(num,  worker_processes,                   "0",                0, 1024, "Processes started in advance for each network service and client, up to its maxproc; 0: one for each processor.") \
+	P(time, service_throttle_time,              "60s",              1, 86400, "Longest wait before a service that keeps crashing is started again; the first waits are shorter.") \
+	P(time, max_idle,                           "100s",             1, 86400, "Idle time after which a process beyond worker_processes ends.") \
+	P(time, stop_drain_time,                    "5s",               0, 3600, "How long stop waits for sessions and deliveries to finish.") \
+	P(time, reload_drain_time,                  "1h",               1, 864000, "How long workers of the former configuration may take to finish their sessions.") \
+	P(size, message_size_limit,                 "10240000",         0, 1LL << 40, "Largest message, in bytes, its header included; 0: no limit.") \
+	P(size, header_size_limit,                  "102400",           1024, 1 << 30, "Most bytes of header that are looked at.") \
+	P(num,  hopcount_limit,                     "50",               1, 10000, "Most Received headers before a message counts as looping.") \
+	P(size, line_length_limit,                  "2048",             512, 65536, "Longest command line.") \
+	P(size, queue_minfree,                      "0",                0, 1LL << 50, "Free space that must be left in the queue; at least 1.5 message_size_limit is always asked for.") \
+	P(num,  queue_minfree_inodes,               "1000",             0, 1LL << 40, "Free inodes that must be left in the queue.") \
+	P(choice, spool_sync,                       "auto",             0, 16, "auto|fsync|syncfs|none: how messages are made durable; none is for tests: a crash loses acknowledged mail.") \
+	P(num,  queue_id_node,                      "0",                0, 255, "Number of this host in queue ids, to keep those of several hosts apart.") \
+	P(text, smtpd_banner,                       "$myhostname ESMTP $mail_name", 1, 512, "Text after 220.") \
+	P(bool, smtpd_helo_required,                "no",               0, 1, "Refuse MAIL before HELO or EHLO.") \
+	P(bool, strict_rfc821_envelopes,            "no",               0, 1, "Require <> around addresses in MAIL and RCPT.") \
+	P(bool, disable_vrfy_command,               "no",               0, 1, "Refuse VRFY.") \
+	P(time, smtpd_timeout,                      "300s",             1, 86400, "How long to wait for a command or for more of a message.") \
+	P(num,  smtpd_min_data_rate,                "500",              0, 1 << 30, "Bytes a second that message content must arrive at, averaged over a smtpd_timeout.") \
+	P(num,  smtpd_client_limit,                 "10000",            1, 60000, "Sessions that one smtpd process serves at once; 1 gives each session a process.") \
+	P(num,  smtpd_client_connection_count_limit, "50",              0, 1000000, "Most sessions of one client at once; 0: no limit.") \
+	P(nets, smtpd_client_event_limit_exceptions, "$mynetworks",     0, 65536, "Clients that limits per client do not apply to.") \
+	P(num,  smtpd_recipient_limit,              "1000",             1, 1000000, "Most recipients of a message.") \
+	P(num,  smtpd_recipient_overshoot_limit,    "1000",             1, 1000000, "Recipients refused beyond smtpd_recipient_limit before each counts as an error.") \
+	P(time, smtpd_error_sleep_time,             "1s",               0, 3600, "Delay of a reply after smtpd_soft_error_limit errors.") \
+	P(num,  smtpd_soft_error_limit,             "10",               1, 1000000, "Errors after which replies are delayed.") \
+	P(num,  smtpd_hard_error_limit,             "20",               1, 1000000, "Errors after which the session ends.") \
+	P(num,  smtpd_junk_command_limit,           "100",              1, 1000000, "NOOP, VRFY, RSET and the like in a row that are not counted as errors.") \
+	P(bool, smtpd_peername_lookup,              "yes",              0, 1, "Look up the client's name.") \
+	P(bool, smtpd_client_port_logging,          "no",               0, 1, "Log the client's port.") \
+	P(choice, smtpd_forbid_bare_newline,        "normalize",        0, 16, "normalize|reject|no: what to do with lines of content that end in a bare LF.") \
+	P(nets, smtpd_forbid_bare_newline_exclusions, "$mynetworks",    0, 65536, "Clients that may send bare newlines.") \
+	P(num,  smtpd_forbid_bare_newline_reject_code, "550",           500, 599, "Reply code of reject; 521 also ends the session.") \
+	P(bool, smtpd_forbid_unauth_pipelining,     "yes",              0, 1, "End the session of a client that speaks before it may.") \
+	P(text, smtpd_forbidden_commands,           "CONNECT GET POST", 0, 4096, "Commands that end the session at once.") \
+	P(text, smtpd_noop_commands,                "",                 0, 4096, "Commands answered 250 without effect.") \
+	P(text, smtpd_discard_ehlo_keywords,        "",                 0, 4096, "EHLO keywords that are not offered.") \
+	P(num,  relay_domains_reject_code,          "554",              400, 599, "Reply code of: Relay access denied.") \
+	P(text, double_bounce_sender,               "double-bounce",    1, 64, "Local part of the sender of notices about notices.") \
+	P(num,  qmgr_message_active_limit,          "1000000",          1, 100000000, "Most messages being scheduled at once; others wait in the spool.") \
+	P(time, queue_run_delay,                    "300s",             1, 86400, "Time between looks for messages in the spool that no notice came for.") \
+	P(time, minimal_backoff_time,               "300s",             1, 864000, "Shortest time between attempts.") \
+	P(time, maximal_backoff_time,               "4000s",            1, 864000, "Longest time between attempts.") \
+	P(days, maximal_queue_lifetime,             "5d",               0, 8640000, "Age at which undelivered mail is returned; 0: after one attempt.") \
+	P(days, bounce_queue_lifetime,              "5d",               0, 8640000, "maximal_queue_lifetime of mail from the null sender.") \
+	P(num,  default_destination_concurrency_limit, "20",            0, 100000, "Most deliveries at once to one destination; 0: no limit.") \
+	P(num,  initial_destination_concurrency,    "5",                1, 100000, "Deliveries at once to a destination not seen before.") \
+	P(num,  default_destination_recipient_limit, "50",              1, 100000, "Most recipients in one delivery.") \
+	P(time, default_destination_rate_delay,     "0s",               0, 86400, "Pause between deliveries to one destination.") \
+	P(num,  default_destination_concurrency_failed_cohort_limit, "1", 0, 1000, "Failed rounds after which a destination counts as dead.") \
+	P(time, transport_retry_time,               "60s",              1, 86400, "Time before a transport that is not there is tried again.") \
+	P(size, bounce_size_limit,                  "50000",            0, 1 << 30, "Most bytes of an undeliverable message that are returned with the notice.") \
+	P(text, smtp_helo_name,                     "$myhostname",      1, 255, "Name sent in EHLO and HELO.") \
+	P(text, smtp_bind_address,                  "",                 0, 64, "IPv4 address to send from.") \
+	P(text, smtp_bind_address6,                 "",                 0, 64, "IPv6 address to send from.") \
+	P(choice, smtp_address_preference,          "any",              0, 16, "any|ipv4|ipv6: family tried first among addresses of equal preference.") \
+	P(num,  smtp_tcp_port,                      "25",               1, 65535, "Port of a next hop that names none.") \
+	P(num,  smtp_client_limit,                  "500",              1, 60000, "Deliveries that one smtp process works on at once.") \
+	P(num,  smtp_mx_address_limit,              "5",                0, 1000, "Most addresses of a destination that are tried in one delivery; 0: no limit.") \
+	P(num,  smtp_mx_session_limit,              "2",                0, 1000, "Most sessions in one delivery; 0: no limit.") \
+	P(time, smtp_connect_timeout,               "30s",              1, 3600, "How long to wait for a TCP connection.") \
+	P(time, smtp_helo_timeout,                  "300s",             1, 3600, "How long to wait for the greeting and for the reply to EHLO.") \
+	P(time, smtp_mail_timeout,                  "300s",             1, 3600, "How long to wait for the reply to MAIL.") \
+	P(time, smtp_rcpt_timeout,                  "300s",             1, 3600, "How long to wait for the reply to RCPT.") \
+	P(time, smtp_data_init_timeout,             "120s",             1, 3600, "How long to wait for the reply to DATA.") \
+	P(time, smtp_data_xfer_timeout,             "180s",             1, 3600, "How long a piece of content may take to send.") \
+	P(time, smtp_data_done_timeout,             "600s",             1, 3600, "How long to wait for the reply to the end of content.") \
+	P(time, smtp_rset_timeout,                  "20s",              1, 3600, "How long to wait for the reply to RSET.") \
+	P(time, smtp_quit_timeout,                  "300s",             1, 3600, "How long to wait for the reply to QUIT.") \
+	P(bool, smtp_connection_cache_on_demand,    "yes",              0, 1, "Keep connections for the next message to the same place.") \
+	P(time, smtp_connection_cache_time_limit,   "2s",               0, 3600, "How long an idle connection is kept.") \
+	P(time, smtp_connection_reuse_time_limit,   "300s",             1, 86400, "How long a connection is used at all.") \
+	P(num,  smtp_connection_reuse_count_limit,  "0",                0, 1000000, "How many messages a connection is used for; 0: no limit.") \
+	P(bool, smtp_skip_5xx_greeting,             "yes",              0, 1, "After a 5xx greeting try the next server instead of returning the mail.") \
+	P(bool, smtp_always_send_ehlo,              "yes",              0, 1, "Send EHLO even when the greeting does not say ESMTP.") \
+	P(bool, smtp_never_send_ehlo,               "no",               0, 1, "Never send EHLO.") \
+	P(size, smtp_line_length_limit,             "998",              0, 1 << 20, "Longer lines are broken; 0: never.") \
+	P(bool, smtp_send_xforward_command,         "no",               0, 1, "Not supported; must be no.") \
+	P(choice, smtp_host_lookup,                 "dns",              0, 16, "dns|native: taken for compatibility; names are always looked up by the resolver.") \
+	P(text, dns_forwarders,                     "",                 0, 4096, "Name servers to ask, address or address@port; default: those of /etc/resolv.conf.") \
+	P(text, dns_trust_anchor_file,              "",                 0, 4096, "DNSSEC trust anchors; default: none, or the system's when it has them.") \
+	P(text, dns_config_file,                    "",                 0, 4096, "More settings for the resolver, in unbound.conf syntax.") \
+	P(time, dns_timeout,                        "30s",              1, 600, "How long the resolver may take over one question.")
+
+typedef long long   param_size, param_time, param_hours, param_days, param_num;
+typedef bool        param_bool;
+typedef const char *param_text, *param_dir, *param_choice;
+typedef struct nets *param_nets;
+
+/* The settings of one process, all values expanded and checked; read-only after loading. */
+struct params {
+#define P(kind, name, def, min, max, doc) param_##kind name;
+	PARAMS(P)
+#undef P
+	struct conf conf;                              /* the files' entries, for params_transport() and `conf` */
+};
+
+/* Load DIR/main.cf, then overrides ("name=value", as -o gives them), then the defaults that are computed.  On error
+ * err_why() holds one line per error, at most 20, each "FILE:LINE:COLUMN: …".  Transports are the services of master.cf
+ * whose NAME_destination_concurrency_limit and the like are names too. */
+enum err params_load(struct params *p, const char *dir, const char *const *overrides, size_t noverrides) MUST_USE;
+void     params_fini(struct params *p);
+/* Settings per transport: TRANSPORT<suffix>, else default<suffix>, e.g. suffix "_destination_concurrency_limit". */
+#define TRANSPORT_PARAMS(P) \
+	P(num,  _destination_concurrency_limit,  default_destination_concurrency_limit) \
+	P(num,  _destination_recipient_limit,    default_destination_recipient_limit) \
+	P(time, _destination_rate_delay,         default_destination_rate_delay) \
+	P(num,  _destination_concurrency_failed_cohort_limit, default_destination_concurrency_failed_cohort_limit) \
+	P(num,  _initial_destination_concurrency, initial_destination_concurrency)
+long long params_transport(const struct params *p, struct str transport, const char *suffix);
+/* For `postroad conf`: "name = value" of all settings (only_set: those in the file), as written or expanded. */
+enum params_show { PARAMS_ALL, PARAMS_SET, PARAMS_DEFAULTS };
+bool     params_print(const struct params *p, enum params_show which, struct str name /* empty: all */, bool expand, bool value_only, struct buf *out);
+/* Change settings in DIR/main.cf, keeping comments and order: lines of "name=value". */
+enum err params_edit(const char *dir, struct str name, struct str value) MUST_USE;
+/* The same, or take a setting out, or make its lines comments; value is ignored then, and a setting that is not there is no error. */
+enum params_change { PARAMS_CHANGE, PARAMS_REMOVE, PARAMS_COMMENT_OUT };
+enum err params_change(const char *dir, struct str name, struct str value, enum params_change how) MUST_USE;
+/* Is s one of the words of list (commas and blanks separate), or, with subdomains, below one of them? */
+bool     list_has(struct str list, struct str s, bool subdomains);
+/* The mdoc body of postroad.cf(5), one entry a setting. */
+void     params_manual(struct buf *out);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mail/params_table.h"
+
+#include <stdlib.h>
+
+#include "util/mem.h"
+
+#define P(kind, name, def, min, max, doc) \
+	{ KIND_##kind, { #name, sizeof #name - 1 }, offsetof(struct params, name), def, min, max, doc },
+const struct param param_table[] = { PARAMS(P) };
+#undef P
+const size_t param_count = countof(param_table);
+
+#define P(kind, suffix, general) \
+	{ { #suffix, sizeof #suffix - 1 }, { #general, sizeof #general - 1 }, "$" #general },
+const struct transport_param transport_table[] = { TRANSPORT_PARAMS(P) };
+#undef P
+const size_t transport_count = countof(transport_table);
+
+const struct param *
+param_find(struct str name)
+{
+	for (size_t i = 0; i < param_count; i++)
+		if (str_eq(name, param_table[i].name))
+			return &param_table[i];
+	return NULL;
+}
+
+static bool
+is_service(const struct param_env *env, struct str name)
+{
+	struct str rest = STR("smtp relay lmtp local virtual"), word;
+
+	while (str_word(&rest, " ", &word))
+		if (str_eq(word, name))
+			return true;
+	rest = buf_str(&env->services);
+	while (str_word(&rest, " ", &word))
+		if (str_eq(word, name))
+			return true;
+	return false;
+}
+
+const struct transport_param *
+param_of_transport(const struct param_env *env, struct str name)
+{
+	for (size_t i = 0; i < transport_count; i++) {
+		const struct transport_param *t = &transport_table[i];
+
+		if (str_ends(name, t->suffix) && is_service(env, str_sub(name, 0, name.n - t->suffix.n)))
+			return t;
+	}
+	return NULL;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return str_cmp((*(const struct param *const *)a)->name, (*(const struct param *const *)b)->name);
+}
+
+/* Text in an mdoc document: a backslash starts an escape, a dot or quote at the start of a line a request. */
+static void
+add_roff(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		bool starts = out->n == 0 || out->p[out->n - 1] == '\n';
+
+		if (starts && (s.p[i] == '.' || s.p[i] == '\''))
+			buf_adds(out, "\\&");
+		buf_adds(out, s.p[i] == '\\' ? "\\e" : "");
+		if (s.p[i] != '\\')
+			buf_addc(out, s.p[i]);
+	}
+}
+
+static const char *
+kind_words(enum param_kind kind)
+{
+	switch (kind) {
+	case KIND_size:
+		return "size";
+	case KIND_time:
+	case KIND_hours:
+	case KIND_days:
+		return "time";
+	case KIND_num:
+		return "number";
+	case KIND_bool:
+		return "yes or no";
+	case KIND_nets:
+		return "networks";
+	case KIND_dir:
+		return "directory";
+	case KIND_choice:
+		return "word";
+	case KIND_text:
+		break;
+	}
+	return "text";
+}
+
+void
+params_manual(struct buf *out)
+{
+	const struct param **sorted = mem_array(param_count, sizeof *sorted);
+
+	for (size_t i = 0; i < param_count; i++)
+		sorted[i] = &param_table[i];
+	qsort(sorted, param_count, sizeof *sorted, by_name);
+	for (size_t i = 0; i < param_count; i++) {
+		const struct param *d = sorted[i];
+
+		buf_printf(out, ".It Ic %s\n.Pq %s; default: ", d->name.p, kind_words(d->kind));
+		if (d->def[0] != '\0')
+			buf_printf(out, "\\(lq%s\\(rq\n.br\n", d->def);
+		else
+			buf_adds(out, "empty\n.br\n");
+		add_roff(out, str_of(d->doc));
+		buf_addc(out, '\n');
+	}
+	free(sorted);
+	for (size_t i = 0; i < transport_count; i++)
+		buf_printf(out,
+		    ".It Ar transport Ns Ic %s\n.Pq default: Li $%s\n.br\n"
+		    "The same for one transport, called by its name in\n.Pa master.cf .\n",
+		    transport_table[i].suffix.p, transport_table[i].general.p);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "master/board.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "master/listen.h"
+#include "util/fault.h"
+#include "util/log.h"
+#include "util/proc.h"
+
+enum { LOCK_RETRY_MS = 20, KILLED_LIMIT = 5 };
+
+static unsigned last_slot;
+
+/* Only a process that has this very file open at a child's place for it is one of ours. */
+static bool
+has_open(pid_t pid, int fd)
+{
+	char path[64];
+	struct stat theirs, ours;
+
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, (int)SERVICE_FD_BOARD);
+	return stat(path, &theirs) == 0 && fstat(fd, &ours) == 0 && theirs.st_dev == ours.st_dev &&
+	    theirs.st_ino == ours.st_ino;
+}
+
+static void
+kill_former_children(const struct board *b, int fd)
+{
+	for (size_t i = 1; i < BOARD_SLOTS; i++) {
+		pid_t pid = b->slot[i].pid;
+
+		if (pid > 1 && has_open(pid, fd)) {
+			log_warn("killing process %d of a former master, which does not end", (int)pid);
+			kill(pid, SIGKILL);
+		}
+	}
+}
+
+static bool
+lock(int fd, int patience)
+{
+	struct time limit = time_after(time_now(), patience);
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (!time_before(time_now(), limit))
+			return false;
+		poll(NULL, 0, LOCK_RETRY_MS);
+	}
+	return true;
+}
+
+static enum err
+open_file(const char *path, int *fd)
+{
+	int low = sys_open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (low < 0)
+		return fail_errno("open %s", path);
+	if ((*fd = fd_high(low)) < 0) {
+		enum err e = fail_errno("open %s", path);
+
+		close(low);
+		return e;
+	}
+	if (ftruncate(*fd, sizeof(struct board)) < 0)
+		return fail_errno("resize %s", path);
+	return OK;
+}
+
+enum err
+board_open(const char *data_directory, int patience, struct board **board, int *fd)
+{
+	char path[4200];
+	struct board *b;
+
+	snprintf(path, sizeof path, "%s/board", data_directory);
+	TRY(open_file(path, fd));
+	b = FAULT(mmap) ? MAP_FAILED : mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (b == MAP_FAILED)
+		return fail_errno("map %s", path);
+	if (!lock(*fd, patience)) {
+		kill_former_children(b, *fd);
+		if (!lock(*fd, KILLED_LIMIT))
+			return fail(E_BUSY, "processes of a former master are still there (they have %s open)", path);
+	}
+	memset((void *)b, 0, sizeof *b);
+	/* Where the round starts: not where a master that was just replaced had started its own. */
+	last_slot = (unsigned)(wall_seconds(wall_now()) * 61 % (BOARD_SLOTS - 1));
+	*board = b;
+	return OK;
+}
+
+unsigned
+board_take(struct board *b, const char *name, const char *type, unsigned generation)
+{
+	for (unsigned tries = 1; tries < BOARD_SLOTS; tries++) {
+		unsigned i = last_slot = last_slot % (BOARD_SLOTS - 1) + 1;
+		struct board_slot *s = &b->slot[i];
+
+		if (s->pid != 0)
+			continue;
+		s->pid = -1;
+		s->generation = generation;
+		s->beats = s->served = 0;
+		s->sessions = 0;
+		snprintf(s->service, sizeof s->service, "%s/%s", name, type);
+		return i;
+	}
+	return 0;
+}
+
+void
+board_give_back(struct board *b, unsigned slot)
+{
+	b->slot[slot].pid = 0;
+	b->slot[slot].sessions = 0;
+}

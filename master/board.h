@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* board.h - the board (mail/service.h) from master's side: a file in data_directory that all processes map. */
+#ifndef MASTER_BOARD_H
+#define MASTER_BOARD_H
+
+#include "mail/service.h"
+
+/* Make it anew.  While children of a former master still have the old one open, waits `patience` seconds for them, then kills
+ * them.  *fd is FD_HIGH or above. */
+enum err board_open(const char *data_directory, int patience, struct board **board, int *fd) MUST_USE;
+/* A slot for a child, in turn, so that one is not used again soon (queue ids contain it); 0: all are taken. */
+unsigned board_take(struct board *b, const char *name, const char *type, unsigned generation);
+void     board_give_back(struct board *b, unsigned slot);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "master/master.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "master/account.h"
+#include "spool/spool.h"
+#include "util/fault.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/proc.h"
+
+/* Who the directories belong to; `apply` is false without root, or when all is root's. */
+struct owner {
+	bool  apply;
+	uid_t uid;
+	gid_t gid;
+};
+
+static enum err
+find_owner(const struct master *m, struct owner *o)
+{
+	*o = (struct owner){ 0 };
+	if (geteuid() != 0 || m->all_as_root)
+		return OK;
+	if (!account_user(m->params.mail_owner, &o->uid) || !account_group(m->params.mail_group, &o->gid))
+		return fail(E_NOENT, "there is no account \"%s\" or no group \"%s\"", m->params.mail_owner,
+		    m->params.mail_group);
+	o->apply = true;
+	return OK;
+}
+
+static enum err
+make_directory(const char *path, mode_t mode, const struct owner *o)
+{
+	TRY(proc_mkdirs(path, mode));
+	if (o && o->apply && lchown(path, o->uid, o->gid) < 0)
+		return fail_errno("chown %s", path);
+	if (chmod(path, mode) < 0)
+		return fail_errno("chmod %s", path);
+	return OK;
+}
+
+static enum err own_tree(int dir, const char *path, const struct owner *o, int depth);
+
+static enum err
+own_member(int dir, const char *path, const char *name, const struct owner *o, bool all, int depth)
+{
+	struct stat st;
+	enum err e;
+	int fd;
+
+	if (name[0] == '.' || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return OK;
+	if (S_ISREG(st.st_mode) && all && st.st_nlink == 1 &&
+	    fchownat(dir, name, o->uid, o->gid, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+		return fail_errno("chown %s/%s", path, name);
+	if (!S_ISDIR(st.st_mode) || depth == 0)
+		return OK;
+	if ((fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		return errno == ENOENT ? OK : fail_errno("open %s/%s", path, name);
+	e = own_tree(fd, path, o, depth - 1);
+	close(fd);
+	return e;
+}
+
+/* A directory that has the right owner has members that have it too, save new directories below the top one. */
+static enum err
+own_tree(int dir, const char *path, const struct owner *o, int depth)
+{
+	const struct dirent *d;
+	struct stat st;
+	enum err e = OK;
+	bool wrong;
+	DIR *list;
+
+	if (fstat(dir, &st) < 0)
+		return fail_errno("stat %s", path);
+	wrong = st.st_uid != o->uid || st.st_gid != o->gid;
+	if (wrong && fchown(dir, o->uid, o->gid) < 0)
+		return fail_errno("chown %s", path);
+	if (!wrong && depth == 0)
+		return OK;
+	if ((list = fdopendir(dup(dir))) == NULL)
+		return fail_errno("list %s", path);
+	while (e == OK && (d = readdir(list)) != NULL)
+		e = own_member(dir, path, d->d_name, o, wrong, depth);
+	closedir(list);
+	return e;
+}
+
+static enum err
+make_spool(const struct params *p, const struct owner *o)
+{
+	struct spool *s;
+
+	TRY(spool_open(p->queue_directory, SYNC_AUTO, false, &s));
+	spool_close(&s);
+	for (int i = 0; o->apply && i < SPOOL_DIR_COUNT; i++) {
+		const char *name = spool_dir_name((enum spool_dir)i);
+		int fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		enum err e;
+
+		if (fd < 0)
+			return fail_errno("open %s/%s", p->queue_directory, name);
+		e = own_tree(fd, name, o, 1);
+		close(fd);
+		TRY(e);
+	}
+	return OK;
+}
+
+enum err
+setup_directories(struct master *m)
+{
+	const struct params *p = &m->params;
+	struct owner o;
+
+	TRY(find_owner(m, &o));
+	TRY(make_spool(p, &o));
+	TRY(make_directory("private", 0700, &o));
+	return make_directory("public", 0710, &o);
+}
+
+static enum err
+open_log_file(const struct master *m, int *fd)
+{
+	const char *path = m->params.maillog_file;
+	struct str dir = str_sub(str_of(path), 0, str_rfind(str_of(path), '/'));
+	int low;
+
+	if (strcmp(path, "/dev/stdout") == 0) {
+		if (m->stdout_fd < 0)
+			return fail(E_IO, "maillog_file = /dev/stdout works with start-fg only");
+		low = dup(m->stdout_fd);
+	} else {
+		if (dir.n > 0 && path[0] == '/') {
+			char *parent = str_dup(dir);
+			enum err e = proc_mkdirs(parent, 0755);
+
+			free(parent);
+			TRY(e);
+		}
+		low = sys_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_CLOEXEC, 0640);
+	}
+	if (low < 0)
+		return fail_errno("open maillog_file %s", path);
+	if ((*fd = fd_high(low)) < 0)
+		return fail_errno("open maillog_file %s", path);
+	return OK;
+}
+
+enum err
+setup_log(struct master *m)
+{
+	static char *name;
+	bool to_file = m->params.maillog_file[0] != '\0', was_file = m->log_fd >= 0, first = name == NULL;
+	int fd = -1;
+
+	if (to_file)
+		TRY(open_log_file(m, &fd));
+	if (to_file && was_file && strcmp(name, m->params.syslog_name) == 0) {
+		/* Under the writer's feet: it need not be stopped, which could take a while. */
+		dup3(fd, m->log_fd, O_CLOEXEC);
+		close(fd);
+		return OK;
+	}
+	if (first && fd >= 0)
+		m->log_from = lseek(fd, 0, SEEK_END);
+	tzset();
+	log_open(fd, m->params.syslog_name, "master", m->params.myhostname);
+	if (was_file)
+		close(m->log_fd);
+	m->log_fd = fd;
+	free(name);
+	name = mem_dup(m->params.syslog_name);
+	return OK;
+}
+
+/* The part of line behind "[pid]: fatal: " or "[pid]: panic: ". */
+static bool
+is_last_word(struct str line, pid_t pid, struct str *words)
+{
+	static const char *const levels[] = { "fatal", "panic" };
+	char mark[48];
+
+	for (size_t i = 0; i < countof(levels); i++) {
+		const char *at;
+
+		snprintf(mark, sizeof mark, "[%d]: %s: ", (int)pid, levels[i]);
+		if ((at = memmem(line.p, line.n, mark, strlen(mark))) == NULL)
+			continue;
+		*words = str_sub(line, (size_t)(at - line.p) + strlen(mark), line.n);
+		return true;
+	}
+	return false;
+}
+
+void
+setup_last_words(const struct master *m, pid_t pid, char *out, size_t size)
+{
+	enum { TAIL = 64 << 10 };
+	struct str rest, line, words;
+	char *tail;
+	ssize_t n;
+	off_t end;
+	int fd;
+
+	out[0] = '\0';
+	if (m->params.maillog_file[0] == '\0' || m->stdout_fd >= 0 ||
+	    (fd = open(m->params.maillog_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0)
+		return;
+	tail = mem_new(TAIL);
+	end = lseek(fd, 0, SEEK_END);
+	n = pread(fd, tail, TAIL, end - m->log_from > TAIL ? end - TAIL : m->log_from);
+	close(fd);
+	rest = (struct str){ tail, n > 0 ? (size_t)n : 0 };
+	while (str_cut(&rest, '\n', &line))
+		if (is_last_word(line, pid, &words))
+			snprintf(out, size, "%.*s", STR_ARG(words));
+	free(tail);
+}

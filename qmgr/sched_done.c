@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What comes of a delivery: recipients finished, failed or tried again; journal, notice, removal. */
+#include "qmgr/sched_core.h"
+
+enum { RECORDS_MAX = 16 << 20 };
+
+/* -- journal -- */
+
+static struct records *
+records_get(struct sched *s, struct message *m)
+{
+	struct records *rec = m->unrecorded;
+
+	if (rec)
+		return rec;
+	rec = m->unrecorded = mem_new(sizeof *rec);
+	*rec = (struct records){ .m = m, .at = s->now + RECORD_SECONDS * SECOND, .buf = BUF(RECORDS_MAX) };
+	list_push(&s->unrecorded, &rec->link);
+	return rec;
+}
+
+static void
+record_put(struct sched *s, struct message *m, const struct jrn_record *r)
+{
+	struct records *rec = records_get(s, m);
+
+	ENSURE(jrn_record_put(&rec->buf, r));
+	/* A deferral that is forgotten costs one early attempt; the others would cost a second copy or a second notice. */
+	if (r->type == JRN_T_SENT || r->type == JRN_T_NOTICED)
+		rec->durable = true;
+}
+
+void
+record_rcpt(struct sched *s, struct message *m, const struct rcpt *r, enum jrn_type type, int64_t next_try)
+{
+	record_put(s, m, &(struct jrn_record){ .type = (uint8_t)type, .at = s->wall, .index = r->index,
+		.attempts = r->attempts, .next_try = next_try, .esc = reason_part(r->why, REASON_ESC),
+		.text = reason_part(r->why, REASON_TEXT), .mta = reason_part(r->why, REASON_MTA),
+		.diag = reason_part(r->why, REASON_DIAG) });
+}
+
+static void
+records_drop(struct message *m)
+{
+	if (m->unrecorded == NULL)
+		return;
+	list_remove(&m->unrecorded->link);
+	buf_free(&m->unrecorded->buf);
+	mem_free(&m->unrecorded);
+}
+
+void
+records_flush(struct sched *s, struct message *m)
+{
+	if (m->unrecorded == NULL)
+		return;
+	s->verbs->record(s->arg, m, buf_str(&m->unrecorded->buf), m->unrecorded->durable);
+	records_drop(m);
+}
+
+/* -- one delivery -- */
+
+static struct rcpt *
+group_rcpt(struct group *g, uint32_t index)
+{
+	struct rcpt *r = message_rcpts(group_message(g)) + g->first;
+	uint32_t low = 0, high = g->n;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (r[mid].index < index)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < g->n && r[low].index == index && r[low].state == R_PENDING ? &r[low] : NULL;
+}
+
+static void
+rcpt_finish(struct sched *s, struct message *m, struct rcpt *r, uint8_t state)
+{
+	r->state = state;
+	m->pending--;
+	m->failed += state == R_FAILED;
+	s->stats.recipients--;
+}
+
+/* The usual end of a message: all that was left of it is delivered, and its journal need never be written. */
+static bool
+all_sent(struct group *g, const struct result *res)
+{
+	const struct message *m = group_message(g);
+
+	if (m->failed || m->inflight || m->pending != res->n)
+		return false;
+	for (size_t i = 0; i < res->n; i++) {
+		const struct msg_outcome *o = &res->outcomes[i];
+
+		/* As many as there are, all different and all of this group: none is left out. */
+		if (o->status != RCPT_SENT || (i && o->index <= o[-1].index) || group_rcpt(g, o->index) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static void
+apply_outcome(struct sched *s, struct group *g, const struct msg_outcome *o, int64_t next_try)
+{
+	struct message *m = group_message(g);
+	struct rcpt *r = group_rcpt(g, o->index);
+
+	if (r == NULL)
+		return;
+	reason_set(s, &r->why, reason_get(s, o->esc, o->text, o->mta, o->diag));
+	switch (o->status) {
+	case RCPT_SENT:
+		rcpt_finish(s, m, r, R_FINISHED);
+		record_rcpt(s, m, r, JRN_T_SENT, 0);
+		break;
+	case RCPT_BOUNCED:
+		rcpt_finish(s, m, r, R_FAILED);
+		record_rcpt(s, m, r, JRN_T_BOUNCED, 0);
+		break;
+	default:
+		record_rcpt(s, m, r, JRN_T_DEFERRED, next_try);
+		break;
+	}
+}
+
+/* Recipients that the agent said nothing about get the destination's words. */
+static void
+apply_silence(struct sched *s, struct group *g, const struct result *res, int64_t next_try)
+{
+	struct message *m = group_message(g);
+	struct str text = res->site_text.n ? res->site_text : STR("delivery agent gave no result");
+	struct reason *why = NULL;
+
+	for (uint32_t i = 0; i < res->n; i++) {
+		struct rcpt *r = group_rcpt(g, res->outcomes[i].index);
+
+		if (r)
+			r->told = true;
+	}
+	for (struct rcpt *r = message_rcpts(m) + g->first, *end = r + g->n; r < end; r++) {
+		if (r->state == R_PENDING && !r->told) {
+			if (why == NULL)
+				why = reason_get(s, res->site == SITE_DOWN ? STR("4.4.1") : STR("4.3.0"), text, STR(""), STR(""));
+			why->refs++;
+			reason_set(s, &r->why, why);
+			record_rcpt(s, m, r, JRN_T_DEFERRED, next_try);
+		}
+		r->told = false;
+	}
+	reason_put(s, &why);
+}
+
+/* Counts the attempt; returns how many recipients are left. */
+static uint32_t
+apply_result(struct sched *s, struct group *g, const struct result *res, int64_t next_try)
+{
+	struct rcpt *first = message_rcpts(group_message(g)) + g->first;
+	uint32_t left = 0;
+
+	for (struct rcpt *r = first; r < first + g->n; r++)
+		if (r->state == R_PENDING && r->attempts < UINT16_MAX)
+			r->attempts++;
+	for (size_t i = 0; i < res->n; i++)
+		apply_outcome(s, g, &res->outcomes[i], next_try);
+	for (struct rcpt *r = first; r < first + g->n; r++)
+		left += r->state == R_PENDING;
+	if (left)
+		apply_silence(s, g, res, next_try);
+	return left;
+}
+
+/* Where a group with recipients left goes. */
+static void
+group_deferred(struct sched *s, struct group *g, enum site_state site, int64_t backoff)
+{
+	struct message *m = group_message(g);
+
+	if (m->held || m->deleted)
+		group_set(s, g, G_HELD);
+	else if (message_expires(s, m) <= s->now)
+		group_expire(s, g, NULL);
+	else if (site == SITE_DOWN)
+		group_wait(s, g, s->now + backoff);
+	else
+		group_retry(s, g, s->now + backoff);
+}
+
+static struct str
+site_esc(const struct result *res)
+{
+	return res->n && res->outcomes[0].esc.n && res->outcomes[0].esc.p[0] == '4' ? res->outcomes[0].esc : STR("4.4.1");
+}
+
+static struct str
+site_words(const struct result *res)
+{
+	if (res->site_text.n || res->n == 0)
+		return res->site_text;
+	return res->outcomes[0].text;
+}
+
+void
+delivery_result(struct sched *s, struct delivery *del, const struct result *res)
+{
+	struct group *g = del->group;
+	struct message *m = group_message(g);
+	struct dest *d = g->dest;
+	int64_t backoff;
+
+	delivery_end(s, del);
+	dest_feedback(s, d, del, res->site, site_esc(res), site_words(res));
+	if (all_sent(g, res)) {
+		records_drop(m);
+		s->stats.recipients -= m->pending;
+		m->pending = 0;
+		group_done(s, g);
+	} else {
+		/* What a lost agent did is tried again early: it may have been about to succeed. */
+		backoff = res->site == SITE_UNKNOWN && res->n == 0 ? jitter(s, s->settings.minimal_backoff * SECOND)
+		    : message_backoff(s, m);
+		if (apply_result(s, g, res, s->wall + backoff) > 0)
+			group_deferred(s, g, res->site, backoff);
+		else
+			group_done(s, g);
+	}
+	dest_place(s, d);
+	message_settle(s, m);
+}
+
+/* -- the message as a whole -- */
+
+static void
+finish_noticed(struct message *m)
+{
+	struct rcpt *r = message_rcpts(m);
+
+	for (uint32_t i = 0; i < m->nrcpts; i++, r++)
+		if (r->state == R_NOTICING) {
+			r->state = R_FINISHED;
+			m->failed--;
+		}
+}
+
+static void
+send_notice(struct sched *s, struct message *m)
+{
+	struct rcpt *r = message_rcpts(m);
+
+	for (uint32_t i = 0; i < m->nrcpts; i++, r++)
+		if (r->state == R_FAILED)
+			r->state = R_NOTICING;
+	m->bouncing = true;
+	if (s->verbs->bounce(s->arg, m))
+		return;
+	m->bouncing = false;
+	finish_noticed(m);
+	if (m->pending)
+		record_put(s, m, &(struct jrn_record){ .type = JRN_T_NOTICED, .at = s->wall, .index = JRN_ALL });
+}
+
+static void
+message_remove(struct sched *s, struct message *m)
+{
+	records_drop(m);
+	message_unlink(s, m);
+	s->verbs->remove(s->arg, m);
+	message_free(s, m);
+}
+
+static void
+message_move(struct sched *s, struct message *m)
+{
+	enum spool_dir want = m->held ? SPOOL_HOLD : SPOOL_DEFERRED;
+
+	if (m->dir == want || m->moving)
+		return;
+	m->moving = true;
+	s->verbs->move(s->arg, m, want);
+}
+
+void
+message_settle(struct sched *s, struct message *m)
+{
+	if (m->inflight)
+		return;
+	if (m->deleted) {
+		message_remove(s, m);
+		return;
+	}
+	if (m->active)
+		return;
+	if (m->failed && !m->bouncing)
+		send_notice(s, m);
+	if (m->pending == 0 && m->failed == 0) {
+		message_remove(s, m);
+		return;
+	}
+	if (m->pending == 0)
+		return;                                /* the notice will be durable in a moment */
+	records_flush(s, m);
+	message_move(s, m);
+}
+
+void
+sched_bounced(struct sched *s, uint64_t id)
+{
+	struct message *m = sched_find(s, id);
+
+	if (m == NULL || !m->bouncing)
+		return;
+	m->bouncing = false;
+	finish_noticed(m);
+	if (m->pending || m->failed) {
+		record_put(s, m, &(struct jrn_record){ .type = JRN_T_NOTICED, .at = s->wall, .index = JRN_ALL });
+		records_flush(s, m);
+	}
+	message_settle(s, m);
+}
+
+void
+sched_moved(struct sched *s, uint64_t id, enum spool_dir dir)
+{
+	struct message *m = sched_find(s, id);
+
+	if (m == NULL)
+		return;
+	m->moving = false;
+	m->dir = (uint8_t)dir;
+	for (struct group *g = m->groups; g < m->groups + m->ngroups; g++)
+		if (g->state == G_PARKED)
+			group_ready(s, g, false);
+}
+
+void
+message_free(struct sched *s, struct message *m)
+{
+	struct rcpt *r = message_rcpts(m);
+
+	records_drop(m);
+	for (struct group *g = m->groups + m->ngroups; g-- > m->groups;) {
+		ENSURE(g->state != G_FLIGHT);
+		if (g->state != G_DONE)
+			group_done(s, g);
+	}
+	for (uint32_t i = 0; i < m->nrcpts; i++, r++)
+		reason_put(s, &r->why);
+	s->stats.recipients -= m->pending;
+	s->stats.messages--;
+	s->stats.bytes -= m->bytes;
+	free(m);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A message enters: its recipients are sorted into groups, and all of it is packed into one allocation. */
+#include "qmgr/sched_core.h"
+
+struct place {                                         /* one unfinished recipient, while they are sorted */
+	const struct sched_rcpt *in;
+	struct dest             *dest;                 /* NULL: failed, a notice is due */
+};
+
+struct plan {
+	struct place *v;
+	struct place  one;                             /* most messages have one */
+	size_t        n, groups, pending, text;
+};
+
+/* -- the table of ids -- */
+
+static size_t
+id_slot(const struct sched *s, uint64_t id)
+{
+	return (id * UINT64_C(0x9E3779B97F4A7C15)) >> 20 & (s->nids - 1);
+}
+
+static void
+ids_grow(struct sched *s)
+{
+	size_t former = s->nids;
+	struct message **slots = s->ids;
+
+	s->nids = former ? 2 * former : 1024;
+	s->ids = mem_array(s->nids, sizeof(struct message *));
+	for (size_t i = 0; i < former; i++)
+		for (struct message *m = slots[i], *next; m; m = next) {
+			size_t at = id_slot(s, m->id);
+
+			next = m->next;
+			m->next = s->ids[at];
+			s->ids[at] = m;
+		}
+	free(slots);
+}
+
+struct message *
+sched_find(const struct sched *s, uint64_t id)
+{
+	struct message *m = s->nids ? s->ids[id_slot(s, id)] : NULL;
+
+	while (m && m->id != id)
+		m = m->next;
+	return m;
+}
+
+void
+message_link(struct sched *s, struct message *m)
+{
+	size_t at;
+
+	if (s->stats.messages >= s->nids)
+		ids_grow(s);
+	at = id_slot(s, m->id);
+	m->next = s->ids[at];
+	s->ids[at] = m;
+	list_push(&s->all, &m->all);
+}
+
+void
+message_unlink(struct sched *s, struct message *m)
+{
+	struct message **slot = &s->ids[id_slot(s, m->id)];
+
+	while (*slot != m)
+		slot = &(*slot)->next;
+	*slot = m->next;
+	LIST_EACH(&s->cursors, c, struct sched_cursor, link)
+		if (c->next == m)
+			c->next = m->all.next == &s->all ? NULL : container_of(m->all.next, struct message, all);
+	list_remove(&m->all);
+}
+
+/* -- sorting -- */
+
+/* Failed ones last; then by destination, by time of the next try, and in the order given. */
+static int
+place_cmp(const void *va, const void *vb)
+{
+	const struct place *a = va, *b = vb;
+
+	if (a->dest != b->dest) {
+		if (a->dest == NULL || b->dest == NULL)
+			return a->dest == NULL ? 1 : -1;
+		return a->dest->serial < b->dest->serial ? -1 : 1;
+	}
+	if (a->in->next_try.us != b->in->next_try.us)
+		return a->in->next_try.us < b->in->next_try.us ? -1 : 1;
+	return a->in->index < b->in->index ? -1 : a->in->index > b->in->index;
+}
+
+static bool
+starts_group(const struct plan *p, size_t i, size_t in_group)
+{
+	if (i == 0 || in_group >= p->v[i].dest->t->limits.recipients)
+		return true;
+	return p->v[i].dest != p->v[i - 1].dest || p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
+}
+
+static void
+plan_make(struct sched *s, struct plan *p, const struct sched_rcpt *rcpts, size_t n)
+{
+	size_t in_group = 0;
+
+	*p = (struct plan){ .v = NULL };
+	p->v = n > 1 ? mem_array(n, sizeof *p->v) : &p->one;
+	for (size_t i = 0; i < n; i++) {
+		bool failed = rcpts[i].state == JRN_BOUNCED || rcpts[i].state == JRN_EXPIRED;
+
+		if (rcpts[i].state == JRN_SENT)
+			continue;
+		p->v[p->n++] = (struct place){ &rcpts[i],
+			failed ? NULL : dest_get(s, rcpts[i].transport, rcpts[i].nexthop) };
+		p->pending += !failed;
+		p->text += rcpts[i].addr.n + rcpts[i].orig.n;
+		if (!failed)
+			dest_ref(s, p->v[p->n - 1].dest);      /* so that none is forgotten while the next is made */
+	}
+	if (p->n > 1)
+		qsort(p->v, p->n, sizeof *p->v, place_cmp);
+	for (size_t i = 0; i < p->pending; i++, in_group++)
+		if (starts_group(p, i, in_group)) {
+			p->groups++;
+			in_group = 0;
+		}
+}
+
+static void
+plan_fini(struct sched *s, struct plan *p)
+{
+	for (size_t i = 0; i < p->pending; i++)
+		dest_unref(s, p->v[i].dest);
+	if (p->v != &p->one)
+		free(p->v);
+}
+
+/* -- packing -- */
+
+static char *
+pack(char *to, struct str s)
+{
+	if (s.n)
+		memcpy(to, s.p, s.n);
+	return to + s.n;
+}
+
+static void
+fill_rcpt(struct sched *s, struct message *m, struct rcpt *r, const struct sched_rcpt *in, char **text)
+{
+	r->text = (uint32_t)(*text - message_text(m));
+	r->addr_n = (uint16_t)in->addr.n;
+	r->orig_n = (uint16_t)in->orig.n;
+	r->index = in->index;
+	r->attempts = in->attempts < UINT16_MAX ? (uint16_t)in->attempts : UINT16_MAX;
+	r->expired = in->state == JRN_EXPIRED;
+	if (in->esc.n || in->text.n)
+		r->why = reason_get(s, in->esc, in->text, in->mta, in->diag);
+	*text = pack(pack(*text, in->addr), in->orig);
+}
+
+static void
+fill_groups(struct sched *s, struct message *m, const struct plan *p)
+{
+	struct group *g = NULL;
+	uint32_t place = 0;
+
+	for (size_t i = 0; i < p->pending; i++) {
+		if (starts_group(p, i, g ? g->n : 0)) {
+			g = &m->groups[place];
+			*g = (struct group){ .dest = p->v[i].dest, .place = place++, .first = (uint32_t)i, .state = G_HELD };
+			list_init(&g->link);
+			dest_ref(s, g->dest);
+		}
+		ENSURE(g != NULL);
+		g->n++;
+	}
+}
+
+static struct message *
+message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
+{
+	size_t bytes = sizeof(struct message) + p->groups * sizeof(struct group) + p->n * sizeof(struct rcpt) +
+	    in->sender.n + p->text;
+	struct message *m = mem_new(bytes);
+	char *text;
+
+	*m = (struct message){ .id = in->id, .arrived = in->arrived.us, .queued = s->wall, .size = in->size,
+		.bytes = (uint32_t)bytes, .content_at = in->content_at, .flags = in->flags, .nrcpts = (uint32_t)p->n,
+		.ngroups = (uint32_t)p->groups, .pending = (uint32_t)p->pending,
+		.failed = (uint32_t)(p->n - p->pending), .sender_n = (uint16_t)in->sender.n, .dir = (uint8_t)in->dir,
+		.held = in->dir == SPOOL_HOLD };
+	text = pack((char *)(uintptr_t)message_text(m), in->sender);
+	for (size_t i = 0; i < p->n; i++) {
+		struct rcpt *r = message_rcpts(m) + i;
+
+		fill_rcpt(s, m, r, p->v[i].in, &text);
+		r->state = i < p->pending ? R_PENDING : R_FAILED;
+	}
+	fill_groups(s, m, p);
+	return m;
+}
+
+static void
+message_start(struct sched *s, struct message *m, const struct plan *p)
+{
+	if (m->held)
+		return;
+	for (struct group *g = m->groups; g < m->groups + m->ngroups; g++) {
+		int64_t wait = p->v[g->first].in->next_try.us - s->wall;
+
+		if (p->v[g->first].in->next_try.us && wait > 0)
+			group_retry(s, g, s->now + wait);
+		else if (g->dest->t->limits.deferred)
+			group_wait(s, g, s->now);
+		else
+			group_ready(s, g, false);
+	}
+}
+
+bool
+sched_enter(struct sched *s, const struct sched_msg *in, const struct sched_rcpt *rcpts, size_t n)
+{
+	struct message *m;
+	struct plan plan;
+
+	if (sched_find(s, in->id) != NULL)
+		return false;
+	plan_make(s, &plan, rcpts, n);
+	m = message_new(s, in, &plan);
+	message_link(s, m);
+	s->stats.messages++;
+	s->stats.recipients += m->pending;
+	s->stats.bytes += m->bytes;
+	message_start(s, m, &plan);
+	plan_fini(s, &plan);
+	/* Ready or not, there may be a notice to send, or nothing to do but remove it. */
+	if (m->active == 0 && !(m->held && m->pending))
+		message_settle(s, m);
+	return true;
+}

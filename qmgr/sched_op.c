@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What operators can do to a message, and the walk that finds the messages to do it to. */
+#include "qmgr/sched_core.h"
+
+/* Take every group that is not being delivered to `state`, from the last on, so that none becomes its follower's turn. */
+static void
+stop_groups(struct sched *s, struct message *m)
+{
+	for (struct group *g = m->groups + m->ngroups; g-- > m->groups;) {
+		if (g->state == G_DONE || g->state == G_FLIGHT)
+			continue;
+		group_take(s, g);
+		group_set(s, g, G_HELD);
+		dest_place(s, g->dest);
+	}
+}
+
+static void
+move_to(struct sched *s, struct message *m, enum spool_dir dir)
+{
+	if (m->inflight || m->moving || m->dir == dir)
+		return;
+	m->moving = true;
+	s->verbs->move(s->arg, m, dir);
+}
+
+static void
+start_groups(struct sched *s, struct message *m, bool front)
+{
+	for (struct group *g = m->groups; g < m->groups + m->ngroups; g++)
+		if (g->state == G_HELD)
+			group_ready(s, g, front && g == m->groups);
+}
+
+static bool
+op_hold(struct sched *s, struct message *m)
+{
+	if (m->held || m->pending == 0)
+		return false;
+	m->held = true;
+	stop_groups(s, m);
+	message_settle(s, m);
+	return true;
+}
+
+static bool
+op_release(struct sched *s, struct message *m)
+{
+	if (!m->held)
+		return false;
+	m->held = false;
+	/* Off hold on disk first: a crash must not put it back. */
+	move_to(s, m, SPOOL_DEFERRED);
+	start_groups(s, m, false);
+	return true;
+}
+
+/* Now, also where it was found dead: that destination is probed with this very message. */
+static bool
+op_flush(struct sched *s, struct message *m)
+{
+	bool any = false;
+
+	if (m->held || m->pending == 0)
+		return false;
+	for (struct group *g = m->groups; g < m->groups + m->ngroups; g++) {
+		struct dest *d = g->dest;
+		bool dead;
+
+		if (g->state != G_RETRY && g->state != G_WAIT && g->state != G_READY)
+			continue;
+		dead = d->state == DEST_DEAD;
+		if (g->state == G_READY && !dead)
+			continue;
+		if (dead)
+			d->probe_at = s->now;
+		group_take(s, g);
+		group_ready(s, g, dead);
+		any = true;
+	}
+	return any || m->active > 0;
+}
+
+static bool
+op_delete(struct sched *s, struct message *m)
+{
+	m->deleted = true;
+	stop_groups(s, m);
+	message_settle(s, m);
+	return true;
+}
+
+static bool
+op_expire(struct sched *s, struct message *m)
+{
+	struct reason *why;
+
+	if (m->pending == 0)
+		return false;
+	m->forced = true;
+	why = reason_get(s, STR("4.4.7"), STR("message expired by the administrator"), STR(""), STR(""));
+	for (struct group *g = m->groups + m->ngroups; g-- > m->groups;)
+		if (g->state != G_DONE && g->state != G_FLIGHT) {
+			struct dest *d = g->dest;
+
+			group_expire(s, g, why);
+			dest_place(s, d);
+		}
+	reason_put(s, &why);
+	message_settle(s, m);
+	return true;
+}
+
+bool
+sched_op(struct sched *s, struct message *m, enum queue_op op)
+{
+	if (m->deleted)
+		return false;
+	switch (op) {
+	case QUEUE_HOLD:    return op_hold(s, m);
+	case QUEUE_RELEASE: return op_release(s, m);
+	case QUEUE_FLUSH:   return op_flush(s, m);
+	case QUEUE_DELETE:  return op_delete(s, m);
+	case QUEUE_EXPIRE:  return op_expire(s, m);
+	case QUEUE_LIST:
+	case QUEUE_REQUEUE: break;
+	}
+	return false;
+}
+
+void
+sched_forget(struct sched *s, struct message *m)
+{
+	ENSURE(m->inflight == 0);
+	stop_groups(s, m);
+	message_unlink(s, m);
+	message_free(s, m);
+}
+
+bool
+sched_requeue(struct sched *s, struct message *m, sched_route *route, void *arg)
+{
+	struct sched_rcpt *rcpts;
+	struct sched_msg view;
+	bool moving = m->moving;
+
+	if (m->inflight || m->deleted || m->bouncing)
+		return false;
+	records_flush(s, m);
+	sched_view(m, &view);
+	rcpts = mem_array(m->nrcpts + 1, sizeof *rcpts);
+	for (uint32_t i = 0; i < m->nrcpts; i++) {
+		const struct rcpt *r = message_rcpts(m) + i;
+
+		rcpts[i] = (struct sched_rcpt){ .index = r->index, .addr = rcpt_addr(m, r), .orig = rcpt_orig(m, r),
+			.state = r->state == R_PENDING ? JRN_PENDING : r->state == R_FINISHED ? JRN_SENT :
+			r->expired ? JRN_EXPIRED : JRN_BOUNCED,
+			.esc = reason_part(r->why, REASON_ESC), .text = reason_part(r->why, REASON_TEXT),
+			.mta = reason_part(r->why, REASON_MTA), .diag = reason_part(r->why, REASON_DIAG) };
+		if (rcpts[i].state == JRN_PENDING)
+			route(arg, rcpts[i].addr, &rcpts[i].transport, &rcpts[i].nexthop);
+	}
+	stop_groups(s, m);
+	message_unlink(s, m);
+	view.dir = moving ? SPOOL_DEFERRED : view.dir;
+	ENSURE(sched_enter(s, &view, rcpts, m->nrcpts));
+	free(rcpts);
+	message_free(s, m);
+	return true;
+}
+
+void
+sched_walk(struct sched *s, struct sched_cursor *c)
+{
+	struct list *first = list_first(&s->all);
+
+	c->next = first ? container_of(first, struct message, all) : NULL;
+	list_push(&s->cursors, &c->link);
+}
+
+struct message *
+sched_walk_next(struct sched *s, struct sched_cursor *c)
+{
+	struct message *m = c->next;
+
+	if (m)
+		c->next = m->all.next == &s->all ? NULL : container_of(m->all.next, struct message, all);
+	return m;
+}
+
+void
+sched_walk_end(struct sched_cursor *c)
+{
+	list_remove(&c->link);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* body.h - sending a message's content: from the file as it is where that will do, with dots stuffed and long lines broken
+ * where it will not (RFC 5321 sections 4.5.2 and 4.5.3.1.6). */
+#ifndef SMTP_BODY_H
+#define SMTP_BODY_H
+
+#include "mail/msgs.h"
+#include "mail/params.h"
+#include "spool/spool.h"
+#include "util/io.h"
+
+struct body {
+	int             fd;                            /* -1: all of it is in text */
+	struct buf      text;
+	uint64_t        at, size;
+	uint32_t        flags;                         /* MF_ */
+};
+
+/* Open, and read what is small.  E_NOENT, E_IO, E_EOF (shorter than it should be): nothing may be sent. */
+WAITS enum err body_open(struct spool *s, const struct msg_deliver *m, struct body *b) MUST_USE;
+void           body_close(struct body *b);
+/* All of it and the final dot; flushed. */
+WAITS enum err body_send(const struct params *p, const struct body *b, struct io *io) MUST_USE;
+
+/* The transformation, for tests: what `in` becomes; state is zeroed before the first piece. */
+struct wrap { bool inside; size_t column; char last[2]; };
+void           body_wrap(struct wrap *w, struct str in, size_t line_limit /* 0: none */, struct buf *out);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hosts.h - which addresses mail for a next hop goes to, in the order to try them (RFC 5321 section 5.1, RFC 7505). */
+#ifndef SMTP_HOSTS_H
+#define SMTP_HOSTS_H
+
+#include "mail/params.h"
+#include "util/err.h"
+#include "util/net.h"
+
+enum { HOSTS_MAX = 100 };
+
+struct host {
+	char        name[256];
+	uint32_t    pref;
+	uint32_t    order;                             /* random, among equal preferences */
+	struct addr addr;
+};
+
+struct hosts {
+	struct host *v;
+	size_t       n;
+	char         esc[12];                          /* when there are none: the status, */
+	char         why[ERR_WHY_MAX];                 /* and why, in Postfix's words */
+};
+
+/* OK: at least one.  Else E_REFUSED (mail bounces) or E_DEFERRED, with esc and why. */
+WAITS enum err hosts_find(const struct params *p, struct str nexthop, struct hosts *h) MUST_USE;
+void           hosts_fini(struct hosts *h);
+
+#endif

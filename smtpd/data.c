@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The content: DATA. */
+#include "mail/header.h"
+#include "smtpd/notify.h"
+#include "smtpd/session.h"
+#include "util/log.h"
+
+struct receipt {
+	struct session    *s;
+	struct content     content;
+	struct header_scan header;
+	uint64_t           size;                       /* of what the client sent, as stored */
+	bool               too_big;
+	enum err           trouble;                    /* the first one with the spool */
+	int64_t            budget_ns;                  /* time the client has left to send more */
+};
+
+/* Once anything went wrong the rest of the content is read, and forgotten. */
+static void
+forget(struct receipt *r)
+{
+	entry_abort(&r->s->transaction.entry);
+}
+
+static WAITS void
+store(struct receipt *r, struct str bytes)
+{
+	enum err e;
+
+	if (r->s->transaction.entry == NULL)
+		return;
+	e = entry_add(r->s->transaction.entry, bytes);
+	if (e == OK)
+		return;
+	log_warn("%016llX: queue file: %s", (unsigned long long)r->s->transaction.id, err_why());
+	r->trouble = e;
+	forget(r);
+}
+
+static WAITS void
+take_run(void *arg, struct str run)
+{
+	struct receipt *r = arg;
+	uint64_t limit = (uint64_t)r->s->smtpd->params->message_size_limit;
+
+	r->size += run.n;
+	header_scan_add(&r->header, run);
+	if (limit > 0 && r->size > limit && !r->too_big) {
+		r->too_big = true;
+		forget(r);
+	}
+	store(r, run);
+}
+
+/* Each byte buys time at smtpd_min_data_rate, up to a whole smtpd_timeout: a client may pause, but not for good. */
+static void
+charge(struct receipt *r, struct time began, size_t bytes)
+{
+	const struct params *p = r->s->smtpd->params;
+	int64_t full = p->smtpd_timeout * 1000000000LL;
+
+	if (p->smtpd_min_data_rate == 0) {
+		r->budget_ns = full;
+		return;
+	}
+	r->budget_ns -= time_now().ns - began.ns;
+	r->budget_ns += (int64_t)bytes * 1000000000LL / p->smtpd_min_data_rate;
+	if (r->budget_ns > full)
+		r->budget_ns = full;
+}
+
+static WAITS enum err
+receive(struct receipt *r)
+{
+	struct io *io = r->s->io;
+
+	while (!r->content.ended) {
+		struct time began = time_now();
+		struct str bytes;
+
+		TRY(io_some(io, &bytes, (struct time){ began.ns + r->budget_ns }));
+		charge(r, began, bytes.n);
+		/* The scanner may wait for the disk; the bytes stay where they are until they are eaten. */
+		io_ate(io, content_scan(&r->content, bytes));
+	}
+	return OK;
+}
+
+static WAITS void
+log_message_id(struct receipt *r)
+{
+	struct buf id = BUF(0);
+	char qid[QID_TEXT];
+
+	ENSURE(buf_add_clean(&id, buf_str(&r->header.message_id)));
+	log_info("%s: message-id=%s", session_queue_id(r->s, qid), id.n > 0 ? buf_cstr(&id) : "<>");
+	buf_free(&id);
+}
+
+static enum reply_id
+reply_to_trouble(enum err e)
+{
+	return e == E_NOSPACE ? SAY_NO_SPACE : SAY_WRITE_ERROR;
+}
+
+static struct str
+only_rcpt(const struct transaction *t)
+{
+	return t->nrcpts == 1 ? str_sub(buf_str(&t->text), t->rcpts[0].at, t->rcpts[0].addr_n) : STR("");
+}
+
+/* The reasons to refuse content that arrived whole. */
+static enum reply_id
+judge(const struct receipt *r)
+{
+	if (r->content.bare_lf && r->content.mode == NEWLINES_REJECT)
+		return SAY_BARE_LF;
+	/* The field we add counts as well. */
+	if (r->header.received + 1LL > r->s->smtpd->params->hopcount_limit)
+		return SAY_TOO_MANY_HOPS;
+	if (r->too_big)
+		return SAY_TOO_BIG;
+	return r->trouble == OK ? SAY_OK : reply_to_trouble(r->trouble);
+}
+
+static WAITS enum verdict
+accept_message(struct receipt *r, struct spool_msg *m)
+{
+	struct session *s = r->s;
+	char qid[QID_TEXT];
+	enum err e;
+
+	log_message_id(r);
+	e = entry_commit(&s->transaction.entry, m->flags | r->content.flags, m);
+	if (e != OK) {
+		log_warn("%s: queue file: %s", session_queue_id(s, qid), err_why());
+		say_rejected(s, "END-OF-MESSAGE", reply_to_trouble(e), STR(""), only_rcpt(&s->transaction));
+		return V_BAD;
+	}
+	notify_entered(s->smtpd->notify, m);
+	s->errors = s->junk = 0;
+	say_with(s, SAY_QUEUED, str_of(session_queue_id(s, qid)));
+	return V_OK;
+}
+
+static WAITS enum verdict
+refuse_message(struct receipt *r, enum reply_id why)
+{
+	struct session *s = r->s;
+	long long code = s->smtpd->params->smtpd_forbid_bare_newline_reject_code;
+	struct buf text = BUF(0);
+
+	forget(r);
+	ENSURE(buf_printf(&text, "%lld", code));
+	say_rejected(s, "END-OF-MESSAGE", why, buf_str(&text), only_rcpt(&s->transaction));
+	buf_free(&text);
+	return why == SAY_BARE_LF && code == 521 ? V_CLOSE : V_BAD;
+}
+
+static WAITS enum verdict
+finish(struct receipt *r, enum err e, struct spool_msg *m)
+{
+	struct session *s = r->s;
+	enum reply_id why;
+
+	switch (e) {
+	case OK:
+		s->where = "END-OF-MESSAGE";
+		why = judge(r);
+		return why == SAY_OK ? accept_message(r, m) : refuse_message(r, why);
+	case E_TIMEOUT:
+		s->reason = "timeout";
+		say(s, SAY_TIMEOUT);
+		return V_CLOSE;
+	case E_STOPPED:
+		say(s, SAY_SHUTDOWN);
+		return V_CLOSE;
+	default:
+		s->reason = "lost connection";
+		s->lost = true;
+		return V_CLOSE;
+	}
+}
+
+/* Apart from do_data(), so that its buffers are no burden on the stack of a session that waits for content. */
+static void __attribute__((noinline))
+begin(struct receipt *r, struct spool_msg *m)
+{
+	struct session *s = r->s;
+	struct buf field = BUF(0);
+
+	transaction_envelope(s, m);
+	s->transaction.entry = entry_new(s->smtpd->spool, m);
+	received_field(s, &field);
+	store(r, buf_str(&field));
+	buf_free(&field);
+}
+
+enum verdict
+do_data(struct session *s, struct str arg)
+{
+	const struct params *p = s->smtpd->params;
+	struct receipt r = { .s = s, .budget_ns = p->smtpd_timeout * 1000000000LL };
+	struct spool_msg m;
+	enum verdict v;
+	enum err e;
+
+	(void)arg;
+	begin(&r, &m);
+	content_init(&r.content, s->newlines, take_run, &r);
+	header_scan_init(&r.header, (size_t)p->header_size_limit);
+	say(s, SAY_DATA_GO);
+	s->where = "DATA content";
+	e = s->lost ? E_EOF : receive(&r);
+	s->content = r.size;
+	v = finish(&r, e, &m);
+	header_scan_fini(&r.header);
+	free(m.rcpts);
+	transaction_reset(s);
+	return v;
+}

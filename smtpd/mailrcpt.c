@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The envelope: MAIL and RCPT. */
+#include "mail/addr.h"
+#include "smtpd/arguments.h"
+#include "smtpd/session.h"
+#include "util/log.h"
+
+enum {
+	RCPT_TEXT_MAX = 64 << 20,
+	DUPLICATES_MAX = 1000,                         /* recipients among which duplicates are looked for */
+};
+
+static void
+log_bad_syntax(const struct session *s, const char *verb, struct str arg)
+{
+	struct buf text = BUF(0);
+
+	ENSURE(buf_add_clean(&text, str_sub(arg, 0, 100)));
+	log_warn("Illegal address syntax from %s in %s command: %s", s->from, verb, buf_cstr(&text));
+	buf_free(&text);
+}
+
+/* Mailboxes without a domain are those of $myorigin. */
+static void
+complete(const struct params *p, struct buf *address)
+{
+	if (address->n > 0 && address_domain(buf_str(address)).n == 0)
+		ENSURE(buf_printf(address, "@%s", p->myorigin));
+}
+
+static enum reply_id
+check_size(const struct session *s, uint64_t size)
+{
+	const struct params *p = s->smtpd->params;
+
+	if (p->message_size_limit > 0 && size > (uint64_t)p->message_size_limit)
+		return SAY_SIZE_LIMIT;
+	switch (policy_space(s->smtpd, size)) {
+	case OK:
+		return SAY_OK;
+	case E_NOSPACE:
+		log_warn("not enough free space in mail queue: %s", err_why());
+		return SAY_NO_SPACE;
+	default:
+		log_warn("free space in mail queue: %s", err_why());
+		return SAY_WRITE_ERROR;
+	}
+}
+
+enum verdict
+do_mail(struct session *s, struct str arg)
+{
+	const struct params *p = s->smtpd->params;
+	struct transaction *t = &s->transaction;
+	struct mail_args a;
+	struct str word;
+	enum reply_id r;
+
+	arguments_init(&a);
+	r = mail_args_parse(arg, p->strict_rfc821_envelopes, &a, &word);
+	if (r == SAY_BAD_SENDER)
+		log_bad_syntax(s, "MAIL", arg);
+	if (r != SAY_OK) {
+		say_with(s, r, word);
+	} else if ((r = check_size(s, a.size)) != SAY_OK) {
+		say_rejected(s, "MAIL", r, STR(""), STR(""));
+	} else {
+		complete(p, &a.address);
+		t->sender = BUF(2 * ADDR_MAX);
+		ENSURE(buf_add(&t->sender, buf_str(&a.address)));
+		t->text = BUF(RCPT_TEXT_MAX);
+		t->arrived = wall_now();
+		t->body8 = a.body8;
+		s->state |= S_MAIL;
+		say(s, SAY_MAIL_OK);
+	}
+	arguments_fini(&a);
+	return r == SAY_OK ? V_OK : V_BAD;
+}
+
+static uint64_t
+address_hash(struct str address)
+{
+	return str_hash(address_local(address)) ^ str_ihash(address_domain(address)) * 3;
+}
+
+static bool
+is_known(const struct transaction *t, struct str address, uint64_t hash)
+{
+	for (size_t i = 0; i < t->nrcpts && i < DUPLICATES_MAX; i++)
+		if (t->rcpts[i].hash == hash &&
+		    address_same(str_sub(buf_str(&t->text), t->rcpts[i].at, t->rcpts[i].addr_n), address))
+			return true;
+	return false;
+}
+
+/* False: no room. */
+static bool
+add(struct transaction *t, struct str address, struct str orig)
+{
+	uint64_t hash = address_hash(address);
+	size_t at = t->text.n;
+
+	if (is_known(t, address, hash))
+		return true;
+	if (str_eq(address, orig))
+		orig = STR("");
+	if (!buf_add(&t->text, address) || !buf_add(&t->text, orig)) {
+		buf_cut(&t->text, at);
+		return false;
+	}
+	if (t->nrcpts == t->cap) {
+		t->cap = t->cap ? 2 * t->cap : 4;
+		t->rcpts = mem_grow(t->rcpts, t->cap * sizeof *t->rcpts);
+	}
+	t->rcpts[t->nrcpts++] = (struct rcpt_place){
+		.at = (uint32_t)at,
+		.addr_n = (uint32_t)address.n,
+		.orig_n = (uint32_t)orig.n,
+		.hash = hash,
+	};
+	return true;
+}
+
+static bool
+is_postmaster(struct str address)
+{
+	return str_ieq(address, STR("postmaster"));
+}
+
+static WAITS enum verdict
+refuse_more(struct session *s)
+{
+	say(s, SAY_TOO_MANY_RCPTS);
+	return s->transaction.overshoot++ < (size_t)s->smtpd->params->smtpd_recipient_overshoot_limit ? V_OK : V_BAD;
+}
+
+static WAITS enum verdict
+take_rcpt(struct session *s, struct str given, struct str full)
+{
+	struct transaction *t = &s->transaction;
+	char qid[QID_TEXT];
+
+	if (t->accepted >= (size_t)s->smtpd->params->smtpd_recipient_limit || !add(t, full, given))
+		return refuse_more(s);
+	if (t->id == 0) {
+		t->id = qid_new();
+		log_info("%s: client=%s", session_queue_id(s, qid), s->from);
+	}
+	t->accepted++;
+	s->state |= S_RCPT;
+	say(s, SAY_RCPT_OK);
+	return V_OK;
+}
+
+enum verdict
+do_rcpt(struct session *s, struct str arg)
+{
+	const struct params *p = s->smtpd->params;
+	struct mail_args a;
+	struct str word;
+	enum reply_id r;
+	enum verdict v = V_BAD;
+	struct buf full = BUF(2 * ADDR_MAX), what = BUF(0);
+
+	arguments_init(&a);
+	r = rcpt_args_parse(arg, p->strict_rfc821_envelopes, &a, &word);
+	ENSURE(buf_add(&full, buf_str(&a.address)));
+	complete(p, &full);
+	if (r == SAY_BAD_RCPT)
+		log_bad_syntax(s, "RCPT", arg);
+	if (r != SAY_OK) {
+		say_with(s, r, word);
+	} else if (s->may_relay || is_postmaster(buf_str(&a.address)) || policy_is_ours(p, buf_str(&full))) {
+		v = take_rcpt(s, buf_str(&a.address), buf_str(&full));
+	} else {
+		policy_denial(p, buf_str(&a.address), &what);
+		say_rejected(s, "RCPT", SAY_RELAY_DENIED, buf_str(&what), buf_str(&a.address));
+	}
+	buf_free(&full);
+	buf_free(&what);
+	arguments_fini(&a);
+	return v;
+}
+
+void
+transaction_envelope(const struct session *s, struct spool_msg *m)
+{
+	const struct transaction *t = &s->transaction;
+
+	*m = (struct spool_msg){
+		.id = t->id,
+		.arrived = t->arrived,
+		.flags = t->body8 ? MF_BODY8 : 0,
+		.sender = buf_str(&t->sender),
+		.rcpts = mem_array(t->nrcpts, sizeof *m->rcpts),
+		.nrcpts = t->nrcpts,
+		.client_name = str_of(s->name),
+		.client_addr = str_of(s->address),
+		.client_helo = str_of(s->helo ? s->helo : ""),
+		.protocol = s->esmtp ? STR("ESMTP") : STR("SMTP"),
+	};
+	for (size_t i = 0; i < t->nrcpts; i++) {
+		m->rcpts[i].addr = str_sub(buf_str(&t->text), t->rcpts[i].at, t->rcpts[i].addr_n);
+		m->rcpts[i].orig = str_sub(buf_str(&t->text), t->rcpts[i].at + t->rcpts[i].addr_n, t->rcpts[i].orig_n);
+	}
+}

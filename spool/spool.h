@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spool.h - messages on disk.  docs/SPOOL.md numbers the rules; nothing outside spool/ knows where a message lives.
+ *
+ * A message is one file DIR/HH/ID below queue_directory (spool/layout.h): header, envelope, content exactly as it goes
+ * on the wire less dot-stuffing, commit mark, then a journal of what happened, written by qmgr alone.  The directory is
+ * the state: incoming (new), deferred (tried, or waiting to be), hold (an operator's), corrupt (set aside).
+ *
+ * Functions marked WAITS are for tasks (they offload); all others block on the disk and are for helper threads,
+ * commands and start-up. */
+#ifndef SPOOL_SPOOL_H
+#define SPOOL_SPOOL_H
+
+#include "util/buf.h"
+#include "util/err.h"
+#include "util/task.h"
+#include "util/time.h"
+#include "util/wire.h"
+
+enum spool_dir { SPOOL_MAILDROP, SPOOL_INCOMING, SPOOL_ACTIVE, SPOOL_DEFERRED, SPOOL_HOLD, SPOOL_CORRUPT, SPOOL_DIR_COUNT };
+const char *spool_dir_name(enum spool_dir d);
+
+/* Queue ids: 64 bits = 42 of ms since 1970, 8 of node, 10 of process slot, 4 of sequence; printed as 16 upper-case hex
+ * digits, so they sort by time.  Never reused: each process counts on from its last one, borrowing from the next ms. */
+enum { QID_TEXT = 17 };
+const char *qid_text(uint64_t id, char out[QID_TEXT]);
+bool        qid_parse(struct str text, uint64_t *id);
+void        qid_setup(unsigned node, unsigned slot);
+uint64_t    qid_new(void);
+
+/* What the next hop must know of the content. */
+enum {
+	MF_8BIT  = 1,                                  /* has bytes over 127 */
+	MF_DOTS  = 2,                                  /* has a line that starts with a dot */
+	MF_LONG  = 4,                                  /* has a line of more than 998 bytes */
+	MF_BODY8 = 8,                                  /* the client said BODY=8BITMIME */
+	MF_NUL   = 16,                                 /* has NUL bytes */
+	MF_LOCAL = 32,                                 /* made here: a notice, or submitted on this host */
+};
+
+struct spool_rcpt {
+	struct str addr;
+	struct str orig;                               /* as first given; empty: same as addr */
+};
+
+struct spool_msg {
+	uint64_t           id;
+	enum spool_dir     dir;
+	struct wall        arrived;
+	uint64_t           size;                       /* of the content, bytes */
+	uint32_t           content_at;                 /* offset of the content in the file */
+	uint32_t           flags;                      /* MF_ */
+	struct str         sender;                     /* "" is the null sender */
+	struct spool_rcpt *rcpts;                      /* in the order given; their index is their name */
+	size_t             nrcpts;
+	struct str         client_name, client_addr, client_helo, protocol, login;     /* where it came from; may be empty */
+};
+
+enum spool_sync { SYNC_AUTO, SYNC_FSYNC, SYNC_SYNCFS, SYNC_NONE };
+/* The setting spool_sync in words; anything unknown is the careful one. */
+static inline enum spool_sync
+spool_sync_of(const char *word)
+{
+	return strcmp(word, "fsync") == 0 ? SYNC_FSYNC :
+	    strcmp(word, "syncfs") == 0   ? SYNC_SYNCFS :
+	    strcmp(word, "none") == 0     ? SYNC_NONE :
+					    SYNC_AUTO;
+}
+
+struct spool;
+/* Open queue_directory, making what is missing (directories 0700, or 2770 with a group); readonly makes nothing.
+ * The first thing a process of the MTA does with it. */
+enum err spool_open(const char *queue_directory, enum spool_sync sync, bool readonly, struct spool **out) MUST_USE;
+void     spool_close(struct spool **s);
+/* Does this file system do what the rules need?  Tries create, append, rename, unlink, fsync; refuses with the reason. */
+enum err spool_self_test(struct spool *s) MUST_USE;
+/* Only one qmgr per spool; held until the process ends.  E_BUSY. */
+enum err spool_lock(struct spool *s) MUST_USE;
+/* Is there room for a message of `size` bytes, leaving minfree bytes and minfree inodes?  E_NOSPACE.  Looks at the disk at most
+ * once a second. */
+enum err spool_space(struct spool *s, uint64_t size, uint64_t minfree, uint64_t minfree_inodes) MUST_USE;
+
+/* -- entering a message (smtpd, bounce, pickup) -- */
+struct entry;
+/* Begin: the envelope in m (id set by the caller, size/content_at/flags ignored) is copied.  Never touches the disk. */
+struct entry  *entry_new(struct spool *s, const struct spool_msg *m);
+/* Add content.  Held in memory up to 128 KiB, then the file is made and written as it comes.  After an error the entry can only
+ * be aborted; E_NOSPACE, E_IO. */
+WAITS enum err entry_add(struct entry *e, struct str content) MUST_USE;
+uint64_t       entry_size(const struct entry *e);
+/* Make it durable, file and name (rules 1, 3, 4).  OK is the only licence to say 250.  Fills in m's size, content_at and flags
+ * (given here: known only at the end), dir = incoming.  The entry is gone afterwards, whatever the result; on error no
+ * committed file is left. */
+WAITS enum err entry_commit(struct entry **e, uint32_t flags, struct spool_msg *m) MUST_USE;
+void           entry_abort(struct entry **e);          /* removes what is on disk (in the background); NULL is a no-op */
+
+/* -- reading -- */
+/* What the journal says about one recipient. */
+enum jrn_state { JRN_PENDING, JRN_DEFERRED, JRN_SENT, JRN_BOUNCED, JRN_EXPIRED };
+struct spool_progress {
+	enum jrn_state state;
+	uint32_t       attempts;
+	struct wall    next_try;                       /* of the last deferral */
+	struct str     esc, text, mta, diag;           /* words of the last event */
+};
+/* Everything about a message but its content; one allocation holds all text. */
+struct spool_view {
+	struct spool_msg       msg;
+	struct spool_progress *progress;               /* msg.nrcpts of them */
+	bool                   noticed;                /* a notice for the failed ones is durable */
+	struct wall            requeued;               /* 0: never */
+	void                  *memory;
+};
+/* E_NOENT: not there; E_CORRUPT: no longer checks out (rule 2) - err_why() says what; E_EOF: never committed (debris).
+ * check_content: also the CRC of the content. */
+enum err spool_read(struct spool *s, enum spool_dir d, uint64_t id, bool check_content, struct spool_view *v) MUST_USE;
+void     spool_view_fini(struct spool_view *v);
+/* Where is it?  Looks into incoming, deferred, hold, corrupt. */
+enum err spool_find(struct spool *s, uint64_t id, enum spool_dir *d) MUST_USE;
+/* Its file, open for reading; the content is [content_at, content_at+size). */
+enum err spool_open_content(struct spool *s, enum spool_dir d, uint64_t id, int *fd) MUST_USE;
+
+/* -- changing: qmgr alone (rule 8), or a command while qmgr is down and the lock is held -- */
+/* Journal records.  type: enum jrn_type; index: recipient, JRN_ALL for the whole message. */
+enum jrn_type { JRN_T_SENT = 1, JRN_T_DEFERRED, JRN_T_BOUNCED, JRN_T_EXPIRED, JRN_T_NOTICED, JRN_T_REQUEUED };
+enum { JRN_ALL = 0xFFFFFFFF };
+#define JRN_RECORD(F) \
+	F(u8,  type) \
+	F(i64, at) \
+	F(u32, index) \
+	F(u32, attempts) \
+	F(i64, next_try) \
+	F(str, esc) \
+	F(str, text) \
+	F(str, mta) \
+	F(str, diag)
+WIRE_DECLARE(jrn_record, JRN_RECORD)
+/* Append records (encoded one after another by jrn_record_put) as one journal entry with length and CRC; durable: fdatasync. */
+enum err spool_append(struct spool *s, enum spool_dir d, uint64_t id, struct str records, bool durable) MUST_USE;
+enum err spool_move(struct spool *s, uint64_t id, enum spool_dir from, enum spool_dir to) MUST_USE;
+enum err spool_remove(struct spool *s, enum spool_dir d, uint64_t id) MUST_USE;
+
+/* -- scanning -- */
+/* Calls fn for every committed message of d, in parallel from `threads` threads (fn must lock); v belongs to fn only during the
+ * call.  Damaged files are moved to corrupt/ and logged (unless readonly), debris older than debris_age seconds (and from before
+ * this boot of the writer) is removed; neither stops the scan.  fn returns false to stop.  known(arg, id), if not NULL, says that a file need
+ * not be read. */
+/* busy: still being written, or too young to be called debris. */
+struct spool_scan_stats { uint64_t files, messages, corrupt, debris, busy, errors; };
+struct spool_scan {
+	bool (*fn)(void *arg, struct spool_view *v);
+	bool (*known)(void *arg, uint64_t id);
+	void  *arg;
+	int    threads;
+	int    debris_age;
+};
+enum err spool_scan(struct spool *s, enum spool_dir d, const struct spool_scan *how, struct spool_scan_stats *stats) MUST_USE;
+/* Just the ids (and arrival order), no reading: for counts and sweeps. */
+enum err spool_ids(struct spool *s, enum spool_dir d, void (*fn)(void *arg, uint64_t id), void *arg) MUST_USE;
+
+#endif

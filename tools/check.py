@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""make check: lint, unit tests, corpora of the fuzz targets, end-to-end tests; closes with "N passed, N failed"."""
+import argparse, glob, os, re, subprocess, sys, time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def run(cmd, limit):
+    """The command's exit status and output; a command that hangs is killed and counts as failed."""
+    try:
+        p = subprocess.run(cmd, cwd=ROOT, text=True, errors="replace", capture_output=True, timeout=limit)
+        return p.returncode, p.stdout + p.stderr
+    except subprocess.TimeoutExpired as e:
+        return 124, f"{e.stdout or ''}\nno end after {limit} s"
+
+
+def lint(_build):
+    status, out = run([sys.executable, "tools/lint.py"], 60)
+    print(out.strip())
+    return status == 0, status != 0
+
+
+def unit(build):
+    passed = failed = 0
+    tests = asserts = bad = 0
+    for program in sorted(glob.glob(f"{build}/unit/*")):
+        if not os.access(program, os.X_OK) or os.path.isdir(program):
+            continue
+        status, out = run([program], 300)
+        m = re.search(r"^\s*tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", out, re.M)
+        a = re.search(r"^\s*asserts\s+(\d+)\s+\S+\s+(\d+)\s+(\d+)", out, re.M)
+        if not m or status not in (0, 1) or int(m[2]) == 0:
+            print(out[-4000:])
+            print(f"unit {os.path.basename(program)}: ended with status {status}")
+            failed += 1
+            continue
+        passed, failed = passed + int(m[3]), failed + int(m[4])
+        tests, asserts, bad = tests + int(m[2]), asserts + int(a[1]), bad + int(a[3])
+        if status:
+            print("\n".join(l for l in out.split("\n") if "FAILED" in l or re.match(r"\s+\d+\. ", l)))
+        print(f"unit {os.path.basename(program)}: {m[3]} of {m[2]} tests, {a[1]} asserts")
+    print(f"\nRun Summary:    Type  Total    Ran Passed Failed\n               tests {tests:6} {tests:6} {passed:6} {failed:6}"
+          f"\n             asserts {asserts:6} {asserts:6} {asserts - bad:6} {bad:6}\n")
+    return passed, failed
+
+
+def corpora(build):
+    passed = failed = 0
+    for program in sorted(glob.glob(f"{build}/fuzz/*")):
+        name = os.path.basename(program)
+        status, out = run([program, f"tests/fuzz/corpus/{name}"], 120)
+        passed, failed = passed + (status == 0), failed + (status != 0)
+        print(f"corpus {name}: {out.strip()[-2000:] if status else 'replayed'}")
+    return passed, failed
+
+
+def e2e(build):
+    p = subprocess.Popen([sys.executable, "tests/e2e/run.py", f"{build}/bin"], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+    passed = failed = None
+    for line in p.stdout:
+        print(line, end="", flush=True)
+        m = re.match(r"e2e: (\d+) passed, (\d+) failed", line)
+        if m:
+            passed, failed = int(m[1]), int(m[2])
+    p.wait()
+    return (passed, failed) if passed is not None else (0, 1)
+
+
+PARTS = {"lint": lint, "unit": unit, "corpora": corpora, "e2e": e2e}
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--only", choices=list(PARTS))
+    a.add_argument("build")
+    a = a.parse_args()
+    passed = failed = 0
+    for name, part in PARTS.items():
+        if a.only and name != a.only:
+            continue
+        began = time.time()
+        p, f = part(a.build)
+        print(f"{name}: {time.time() - began:.1f} s", flush=True)
+        passed, failed = passed + p, failed + f
+    print(f"{passed} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
