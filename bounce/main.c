@@ -16,7 +16,7 @@ static struct {
 	struct spool   *spool;
 	struct ipc     *qmgr;                           /* NULL while there is none */
 	uint64_t        channel;                        /* counts channels, so that no job answers on another one */
-	struct group    jobs;
+	struct tasks    jobs;
 } bounce;
 
 struct job {
@@ -127,21 +127,21 @@ keep_channel(void *arg)
 static void
 run(struct service *s)
 {
-	struct group channel;
+	struct tasks channel;
 
 	bounce.service = s;
-	group_init(&bounce.jobs);
-	group_init(&channel);
+	tasks_init(&bounce.jobs);
+	tasks_init(&channel);
 	qid_setup((unsigned)s->params.queue_id_node, s->slot);
 	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), false, &bounce.spool) != OK)
 		log_fatal("%s", err_why());
 	task_start(&channel, "qmgr channel", keep_channel, NULL);
 	service_ready();
 	service_wait(PHASE_RUN);
-	group_wait(&bounce.jobs);
+	tasks_wait(&bounce.jobs);
 	if (bounce.qmgr && ipc_flush(bounce.qmgr, time_after(time_now(), 1)) != OK)
 		log_warn("qmgr did not take the last answers: %s", err_why());
-	group_stop(&channel);
+	tasks_stop(&channel);
 	spool_close(&bounce.spool);
 }
 

@@ -68,6 +68,10 @@
 	F(str, site_text) \
 	F(str, outcomes)                                /* msg_outcome ... */
 
+/* An agent takes no more deliveries; qmgr says the same back, and none come after that. */
+#define MSG_RETIRE(F) \
+	F(u32, unused)
+
 /* A failed recipient, for a notice. */
 #define MSG_FAILED(F) \
 	F(str, addr) \
@@ -174,6 +178,7 @@
 	M(ENTERED, msg_entered,   "smtpd bounce pickup cmd", "qmgr", MSG_ENTERED) \
 	M(DELIVER, msg_deliver,   "qmgr",         "agent",    MSG_DELIVER) \
 	M(DONE,    msg_done,      "agent",        "qmgr",     MSG_DONE) \
+	M(RETIRE,  msg_retire,    "agent qmgr",   "agent qmgr", MSG_RETIRE) \
 	M(BOUNCE,  msg_bounce,    "qmgr",         "bounce",   MSG_BOUNCE) \
 	M(BOUNCED, msg_bounced,   "bounce",       "qmgr",     MSG_BOUNCED) \
 	M(QUERY,   msg_query,     "any",          "resolver", MSG_QUERY) \

@@ -187,9 +187,9 @@ static void
 live(void *arg)
 {
 	struct service *s = arg;
-	struct group own;
+	struct tasks own;
 
-	group_init(&own);
+	tasks_init(&own);
 	for (; s->nlisten < self.nlisten; s->nlisten++) {
 		int fd = SERVICE_FD_LISTEN + (int)s->nlisten;
 
@@ -203,7 +203,7 @@ live(void *arg)
 	if (self.spec->reload && self.root == NULL)
 		status_say('C');
 	self.spec->run(s);
-	group_stop(&own);
+	tasks_stop(&own);
 	task_exit();
 }
 

@@ -224,7 +224,7 @@ listen_to_signals(void *arg)
 }
 
 void
-status_start(struct group *g)
+status_start(struct tasks *g)
 {
 	if (status.fd >= 0) {
 		if (task_fd_add(status.fd) != OK)

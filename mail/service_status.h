@@ -8,7 +8,7 @@
 /* fd: the status channel, -1 without master.  reload is called on 'L'; NULL: never said 'C'. */
 void status_setup(struct service *s, int fd, void (*reload)(void));
 /* Starts the tasks that listen to master and to SIGTERM (blocked by the caller) in g. */
-void status_start(struct group *g);
+void status_start(struct tasks *g);
 /* One byte to master; false when it could not be sent. */
 bool status_say(char what);
 

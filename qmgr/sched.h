@@ -114,6 +114,8 @@ struct time   sched_run(struct sched *s);
 /* False: known already.  A message none of whose recipients is unfinished is removed at once. */
 bool          sched_enter(struct sched *s, const struct sched_msg *m, const struct sched_rcpt *rcpts, size_t n);
 struct agent *sched_agent_add(struct sched *s, struct str transport, uint32_t capacity, void *owner);
+/* It gets no more deliveries; those it has go on. */
+void          sched_agent_retire(struct sched *s, struct agent *a);
 /* What it was delivering has an unknown outcome and is tried again after minimal_backoff. */
 void          sched_agent_gone(struct sched *s, struct agent **a);
 /* A delivery ended.  False: it is not one of this agent's. */

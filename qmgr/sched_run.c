@@ -341,6 +341,15 @@ sched_agent_add(struct sched *s, struct str transport, uint32_t capacity, void *
 }
 
 void
+sched_agent_retire(struct sched *s, struct agent *a)
+{
+	(void)s;
+	a->t->capacity -= a->capacity;
+	a->capacity = 0;
+	agent_load(a);
+}
+
+void
 sched_agent_gone(struct sched *s, struct agent **at)
 {
 	struct agent *a = *at;

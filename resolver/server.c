@@ -39,7 +39,7 @@ struct query {
 static struct {
 	struct service *service;
 	struct ub_ctx  *ctx;
-	struct group    peers;
+	struct tasks    peers;
 	struct list     by_age;                        /* all wait equally long, so the first is the oldest */
 	unsigned        outstanding;
 	struct wait     asked;                         /* woken when by_age is no longer empty */
@@ -317,7 +317,7 @@ drain(void)
 {
 	struct time limit = time_after(time_now(), DRAIN_SECONDS);
 
-	while (!group_empty(&server.peers)) {
+	while (!tasks_empty(&server.peers)) {
 		if (service_phase() == PHASE_HURRY)
 			limit = time_min(service_deadline(), time_after(time_now(), 3600));
 		else if (server.outstanding == 0)
@@ -331,14 +331,14 @@ drain(void)
 void
 server_run(struct service *s)
 {
-	struct group own, listeners;
+	struct tasks own, listeners;
 
 	server.service = s;
 	list_init(&server.by_age);
 	wait_init(&server.asked);
-	group_init(&own);
-	group_init(&listeners);
-	group_init(&server.peers);
+	tasks_init(&own);
+	tasks_init(&listeners);
+	tasks_init(&server.peers);
 	if (context_new(&s->params, &server.ctx) != OK || task_fd_add(ub_fd(server.ctx)) != OK)
 		log_fatal("%s", err_why());
 	if (task_start(&own, "results", results_task, NULL) == NULL ||
@@ -350,10 +350,10 @@ server_run(struct service *s)
 	}
 	service_ready();
 	service_wait(PHASE_RUN);
-	group_stop(&listeners);
+	tasks_stop(&listeners);
 	drain();
-	group_stop(&server.peers);
-	group_stop(&own);
+	tasks_stop(&server.peers);
+	tasks_stop(&own);
 	task_fd_del(ub_fd(server.ctx));
 	/* The library's thread is not waited for: it may be amid a question that nobody wants answered any more. */
 }

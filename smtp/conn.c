@@ -161,7 +161,7 @@ tidy(void *arg)
 }
 
 void
-conn_cache_init(const struct params *p, struct group *g)
+conn_cache_init(const struct params *p, struct tasks *g)
 {
 	cache.params = p;
 	list_init(&cache.by_age);

@@ -28,7 +28,7 @@ struct conn {
 	struct list by_key, by_age;                    /* while idle */
 };
 
-void           conn_cache_init(const struct params *p, struct group *g);
+void           conn_cache_init(const struct params *p, struct tasks *g);
 /* An idle connection for this next hop, or NULL. */
 struct conn   *conn_cached(struct str key);
 /* Keep it for the next message if the settings let us, else say QUIT and close.  *c becomes NULL. */

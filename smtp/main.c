@@ -8,14 +8,16 @@
 #include "util/log.h"
 #include "util/net.h"
 
-enum { FRAME_MAX = 16 << 20, RECONNECT_MS = 200, HELLO_SECONDS = 10 };
+enum { FRAME_MAX = 16 << 20, RECONNECT_MS = 200, HELLO_SECONDS = 10, RETIRE_SECONDS = 5, STEP_MS = 20 };
 
 static struct {
 	struct service *service;
 	struct spool   *spool;
 	struct ipc     *qmgr;                          /* NULL while there is none */
 	uint64_t        channel;                       /* counts channels: a result goes to the one that asked, or nowhere */
-	struct group    deliveries;
+	struct tasks    deliveries;
+	struct wait     retired;                       /* qmgr will send no more, or is gone */
+	bool            retiring;
 	size_t          busy;
 } smtp;
 
@@ -73,6 +75,19 @@ begin(struct str body)
 	return false;
 }
 
+/* Ask for no more work. */
+static void
+retire(struct ipc *c)
+{
+	struct msg_retire r = { 0 };
+	struct buf *out = ipc_begin(c, MSG_RETIRE_TAG);
+
+	if (out) {
+		msg_retire_put(out, &r);
+		ipc_end(c);
+	}
+}
+
 /* Serve one channel until it ends. */
 static WAITS void
 serve(struct ipc *c)
@@ -88,12 +103,18 @@ serve(struct ipc *c)
 	}
 	smtp.qmgr = c;
 	smtp.channel++;
-	while (ipc_recv(c, &tag, &body, TIME_NEVER) == OK)
-		if (tag != MSG_DELIVER_TAG || !begin(body)) {
+	if (smtp.retiring)
+		retire(c);
+	while (ipc_recv(c, &tag, &body, TIME_NEVER) == OK) {
+		if (tag == MSG_RETIRE_TAG) {
+			wait_wake_all(&smtp.retired);
+		} else if (tag != MSG_DELIVER_TAG || !begin(body)) {
 			log_warn("qmgr: unexpected %s", msg_name(tag));
 			break;                         /* the channel closes, and qmgr tries again */
 		}
+	}
 	smtp.qmgr = NULL;
+	wait_wake_all(&smtp.retired);
 }
 
 static void
@@ -116,14 +137,30 @@ keep_channel(void *arg)
 	}
 }
 
+/* What is under way is finished, in a hurry only until the deadline; what qmgr still sends before it knows is done as well. */
+static WAITS void
+wind_up(void)
+{
+	smtp.retiring = true;
+	if (smtp.qmgr) {
+		retire(smtp.qmgr);
+		(void)!wait_park(&smtp.retired, time_after(time_now(), RETIRE_SECONDS));
+	}
+	while (!tasks_empty(&smtp.deliveries) && time_before(time_now(), service_deadline()))
+		if (task_sleep(time_after_ms(time_now(), STEP_MS)) != OK)
+			break;
+	tasks_stop(&smtp.deliveries);
+}
+
 static void
 run(struct service *s)
 {
-	struct group channel;
+	struct tasks channel;
 
 	smtp.service = s;
-	group_init(&smtp.deliveries);
-	group_init(&channel);
+	tasks_init(&smtp.deliveries);
+	tasks_init(&channel);
+	wait_init(&smtp.retired);
 	dns_setup(&s->params);
 	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), true, &smtp.spool) != OK)
 		log_fatal("%s", err_why());
@@ -132,10 +169,10 @@ run(struct service *s)
 		log_fatal("no memory for a task");
 	service_ready();
 	service_wait(PHASE_RUN);
-	group_wait(&smtp.deliveries);
+	wind_up();
 	if (smtp.qmgr && ipc_flush(smtp.qmgr, time_after(time_now(), 1)) != OK)
 		log_warn("qmgr did not take the last results: %s", err_why());
-	group_stop(&channel);
+	tasks_stop(&channel);
 	conn_cache_flush();
 	spool_close(&smtp.spool);
 }

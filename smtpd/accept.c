@@ -94,7 +94,7 @@ accept_clients(void *arg)
 }
 
 void
-accept_start(struct smtpd *smtpd, struct group *g)
+accept_start(struct smtpd *smtpd, struct tasks *g)
 {
 	struct service *s = smtpd->service;
 

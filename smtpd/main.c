@@ -69,14 +69,14 @@ end_sessions(struct smtpd *d)
 		drain(d, PHASE_HURRY, service_deadline());
 	}
 	dismiss(d, false);
-	group_wait(&d->group);
+	tasks_wait(&d->group);
 }
 
 static void
 run(struct service *s)
 {
 	struct smtpd d = { .service = s, .params = &s->params };
-	struct group accepting, own;
+	struct tasks accepting, own;
 
 	qid_setup((unsigned)s->params.queue_id_node, s->slot);
 	if (spool_open(s->params.queue_directory, sync_mode(&s->params), false, &d.spool) != OK)
@@ -85,19 +85,19 @@ run(struct service *s)
 	list_init(&d.sessions);
 	wait_init(&d.room);
 	wait_init(&d.drained);
-	group_init(&d.group);
-	group_init(&accepting);
-	group_init(&own);
+	tasks_init(&d.group);
+	tasks_init(&accepting);
+	tasks_init(&own);
 	d.clients = clients_open(s);
 	d.notify = notify_start(s, &own);
 	accept_start(&d, &accepting);
 	task_start(&own, "phase", watch_phase, &d);
 	service_ready();
 	service_wait(PHASE_RUN);
-	group_stop(&accepting);
+	tasks_stop(&accepting);
 	end_sessions(&d);
 	notify_flush(d.notify, time_after(time_now(), FLUSH_SECONDS));
-	group_stop(&own);
+	tasks_stop(&own);
 	notify_free(&d.notify);
 	clients_close(&d.clients);
 	spool_close(&d.spool);

@@ -87,7 +87,7 @@ keep_channel(void *arg)
 }
 
 struct notify *
-notify_start(const struct service *s, struct group *g)
+notify_start(const struct service *s, struct tasks *g)
 {
 	struct notify *n = mem_new(sizeof *n);
 

@@ -8,7 +8,7 @@
 #include "spool/spool.h"
 
 struct notify;
-struct notify *notify_start(const struct service *s, struct group *g); /* its task belongs to g */
+struct notify *notify_start(const struct service *s, struct tasks *g); /* its task belongs to g */
 void           notify_free(struct notify **n);         /* once the task has ended */
 void           notify_entered(struct notify *n, const struct spool_msg *m);
 WAITS void     notify_flush(struct notify *n, struct time deadline);

@@ -80,7 +80,8 @@ say_rejected(struct session *s, const char *where, enum reply_id id, struct str 
 	char qid[QID_TEXT];
 
 	say_render(s->smtpd->params, id, arg, &text);
-	ENSURE(buf_printf(&line, "%s: reject: %s from %s: %s;", session_queue_id(s, qid), where, s->from, buf_cstr(&text)));
+	ENSURE(buf_printf(&line, "%s: reject: %s from %s: %s;", session_queue_id(s, qid), where, s->from,
+	    buf_cstr(&text)));
 	if (s->state & S_MAIL)
 		add_field(&line, "from", buf_str(&s->transaction.sender));
 	if (rcpt.n > 0)

@@ -24,7 +24,7 @@ struct smtpd {
 	size_t               nsessions;
 	struct wait          room;                     /* a session has ended: acceptors */
 	struct wait          drained;                  /* the same, and changes of phase: the end of the process */
-	struct group         group;                    /* the sessions' tasks */
+	struct tasks         group;                    /* the sessions' tasks */
 };
 
 /* Where an accepted recipient stands in transaction.text. */
@@ -104,6 +104,6 @@ void received_field(const struct session *s, struct buf *out);
 void transaction_envelope(const struct session *s, struct spool_msg *m);
 
 /* accept.c: serve the listening sockets until the service is told to end. */
-void accept_start(struct smtpd *smtpd, struct group *g);
+void accept_start(struct smtpd *smtpd, struct tasks *g);
 
 #endif

@@ -14,9 +14,9 @@
 enum {
 	HASHES = 256, HASH_SHIFT = 32,                 /* bits 39..32 of the id name the hash directory */
 	SPOOL_PATH = 32,                               /* "incoming/HH/0123456789ABCDEF" */
-	LANES = 3,                                     /* batches under way at once; measured, see docs/SPOOL.md */
+	LANES = 2,                                     /* batches under way at once; measured, see docs/SPOOL.md */
 	BATCH_MAX = 256,
-	SYNCFS_MIN = 4,                                /* smallest batch that one syncfs() serves better; measured */
+	SYNCFS_MIN = 3,                                /* smallest batch that one syncfs() serves better; measured */
 	LANE_DIRS = 16,                                /* directories a lane keeps open from one batch to the next */
 };
 

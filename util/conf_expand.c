@@ -3,7 +3,7 @@
 
 enum {
 	DEEPEST = 100,                                 /* as Postfix has it: deeper is a loop */
-	MOST_NAMES = 100000,                           /* values that double each other are no loop, but end no sooner */
+	MOST_NAMES = 100000,                           /* values that double each other end no sooner than a loop */
 };
 
 struct expansion {

@@ -15,20 +15,21 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RING = 1 << 20, NAP_MS = 2, RECONNECT_MS = 200, CLOSE_SECONDS = 1 };
+enum { RING = 1 << 20, NAP_MS = 2, PATIENCE_MS = 100, CLOSE_MS = 1000 };
 
 _Static_assert((int)LOG_LINE_MAX <= PIPE_BUF, "a line goes into a pipe whole");
 
-/* Lines lie in bytes[tail..head), positions modulo RING.  Producers move head and the writer moves tail; both only grow,
- * save that an empty ring starts again at 0 (a quiet process then touches few pages).  Both are atomic for the sake of
- * log_ring_crash(), which cannot take the lock. */
+/* Lines lie in bytes[tail..head), positions modulo RING.  Producers move head and the writer moves tail; both
+ * only grow, save that an empty ring starts again at 0 (a quiet process then touches few pages).  Both are
+ * atomic for the sake of log_ring_crash(), which cannot take the lock. */
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t  work;
+	pthread_cond_t  work, end;
 	pthread_t       thread;
 	atomic_bool     running;                       /* there is a writer */
 	bool            idle;                          /* it sleeps until signalled */
 	unsigned        generation;                    /* a writer of an earlier one must end without a trace */
+	unsigned        ended;                         /* the generation of the last writer that ended */
 	bool            whole_lines;                   /* fd is no regular file: at most PIPE_BUF a write */
 	bool            datagrams;
 	atomic_bool     failing;                       /* the last write failed */
@@ -38,7 +39,8 @@ static struct {
 	_Atomic uint64_t head, tail;
 	_Atomic uint64_t dropped;
 	uint64_t        reported;                      /* of dropped: told in a notice */
-} ring = { .lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .fd = -1 };
+} ring = { .lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER,
+	.end = PTHREAD_COND_INITIALIZER, .fd = -1 };
 
 static char bytes[RING];
 
@@ -77,25 +79,31 @@ whole_lines(uint64_t from, size_t n, size_t most)
 	return n;
 }
 
-/* write_*: how many bytes at `from` are done with, written or given up.  Cancellation may strike while they wait. */
+static bool
+has_room(int timeout_ms)
+{
+	return poll(&(struct pollfd){ ring.fd, POLLOUT, 0 }, 1, timeout_ms) > 0;
+}
+
+/* write_*: how many bytes at `from` are done with, written or given up.  They wait PATIENCE_MS at most, so that the
+ * writer sees when it is to end: a pipe that has room takes PIPE_BUF bytes at once. */
 static size_t
 write_stream(uint64_t from, size_t n)
 {
 	struct iovec v[2];
 	ssize_t wrote;
 
-	if (ring.whole_lines)
+	if (ring.whole_lines) {
+		if (!has_room(PATIENCE_MS))
+			return 0;
 		n = whole_lines(from, n, PIPE_BUF);
+	}
 	wrote = writev(ring.fd, v, pieces(from, n, v));
 	ring.failing = false;
 	if (wrote >= 0)
 		return (size_t)wrote;
-	if (errno == EINTR)
+	if (errno == EINTR || errno == EAGAIN)
 		return 0;
-	if (errno == EAGAIN) {
-		poll(&(struct pollfd){ ring.fd, POLLOUT, 0 }, 1, 1000);
-		return 0;
-	}
 	ring.failing = true;
 	count_lost(from, n);
 	return n;
@@ -104,6 +112,7 @@ write_stream(uint64_t from, size_t n)
 static bool
 reconnect(void)
 {
+	static const struct timeval patience = { .tv_usec = PATIENCE_MS * 1000 };
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	int fd;
 
@@ -113,6 +122,7 @@ reconnect(void)
 	memcpy(to.sun_path, ring.path, sizeof to.sun_path);
 	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
 		return false;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
 		close(fd);
 		return false;
@@ -135,6 +145,8 @@ send_datagram(uint64_t from, size_t n)
 			count_lost(from, n + 1);
 			return true;
 		}
+		if (errno == EAGAIN)
+			return false;
 	}
 	/* The logger was restarted: its old socket is dead. */
 	return reconnect() && sendmsg(ring.fd, &m, flags) >= 0;
@@ -156,7 +168,7 @@ write_datagrams(uint64_t from, size_t n)
 				return n;
 			}
 			/* Keep the lines: a logger that is being restarted comes back. */
-			poll(NULL, 0, RECONNECT_MS);
+			poll(NULL, 0, PATIENCE_MS);
 			break;
 		}
 		done += len + 1;
@@ -213,6 +225,15 @@ wait_for_lines(unsigned mine)
 	return ring.generation == mine && ring.head != ring.tail;
 }
 
+static void
+add_ms(struct timespec *t, int ms)
+{
+	int64_t ns = t->tv_nsec + ms * INT64_C(1000000);
+
+	t->tv_sec += ns / 1000000000;
+	t->tv_nsec = ns % 1000000000;
+}
+
 /* More lines are likely under way: let them gather, and their writers need not wake anybody. */
 static void
 nap(void)
@@ -222,11 +243,7 @@ nap(void)
 	if (ring.closing || ring.head - ring.tail > RING / 2)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += NAP_MS * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
+	add_ms(&until, NAP_MS);
 	pthread_cond_clockwait(&ring.work, &ring.lock, CLOCK_MONOTONIC, &until);
 }
 
@@ -234,9 +251,7 @@ static void *
 writer(void *arg)
 {
 	unsigned mine = (unsigned)(uintptr_t)arg;
-	int old;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	pthread_mutex_lock(&ring.lock);
 	while (wait_for_lines(mine)) {
 		uint64_t from = ring.tail, n = ring.head - from;
@@ -245,9 +260,7 @@ writer(void *arg)
 		ring.writing = true;
 		if (ring.crashing)
 			n = 0;
-		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
 		n = n ? write_out(from, n) : 0;
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 		pthread_mutex_lock(&ring.lock);
 		if (ring.generation != mine)
 			break;
@@ -256,6 +269,8 @@ writer(void *arg)
 		append_notice();
 		nap();
 	}
+	ring.ended = mine;
+	pthread_cond_signal(&ring.end);
 	pthread_mutex_unlock(&ring.lock);
 	return NULL;
 }
@@ -278,6 +293,7 @@ after_fork_child(void)
 {
 	pthread_mutex_init(&ring.lock, NULL);
 	pthread_cond_init(&ring.work, NULL);
+	pthread_cond_init(&ring.end, NULL);
 	ring.running = ring.idle = false;
 	ring.writing = ring.crashing = ring.closing = false;
 	ring.generation++;
@@ -323,6 +339,7 @@ log_ring_open(int fd, const char *path)
 	ring.closing = ring.crashing = ring.failing = false;
 	ring.head = 0;
 	ring.tail = 0;
+	ring.generation++;
 	ring.running = start_writer();
 	pthread_mutex_unlock(&ring.lock);
 }
@@ -331,11 +348,9 @@ log_ring_open(int fd, const char *path)
 static void
 write_through(struct str line)
 {
-	struct pollfd out = { ring.fd, POLLOUT, 0 };
-
 	ring.head = ring.tail = 0;
 	append(line);
-	if (!ring.datagrams && poll(&out, 1, 0) <= 0)
+	if (!ring.datagrams && !has_room(0))
 		ring.dropped++;
 	else
 		write_out(0, line.n);
@@ -357,30 +372,42 @@ log_ring_add(struct str line)
 	pthread_mutex_unlock(&ring.lock);
 }
 
+/* With the lock held.  Not pthread_clockjoin_np(), which the thread sanitizer does not know. */
+static bool
+await_end(unsigned generation, int ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	add_ms(&until, ms);
+	while (ring.ended != generation)
+		if (pthread_cond_clockwait(&ring.end, &ring.lock, CLOCK_MONOTONIC, &until) != 0)
+			return false;
+	return true;
+}
+
+/* A writer that cannot get rid of its lines is told to leave them; one that hangs in the kernel is left behind. */
 void
 log_ring_close(void)
 {
-	struct timespec until;
-	bool running;
+	unsigned generation;
+	bool ended;
 
 	pthread_mutex_lock(&ring.lock);
-	running = ring.running;
+	generation = ring.generation;
 	ring.closing = true;
 	append_notice();
 	pthread_cond_signal(&ring.work);
-	pthread_mutex_unlock(&ring.lock);
-	if (running) {
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += CLOSE_SECONDS;
-		if (pthread_clockjoin_np(ring.thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
-			/* It hangs in a write that nobody may ever take.  It holds no lock there. */
-			pthread_mutex_lock(&ring.lock);
-			ring.generation++;
-			pthread_mutex_unlock(&ring.lock);
-			pthread_cancel(ring.thread);
-			pthread_detach(ring.thread);
-		}
+	ended = ring.running && await_end(generation, CLOSE_MS);
+	if (ring.running && !ended) {
+		ring.generation++;
+		ended = await_end(generation, 3 * PATIENCE_MS);
 	}
+	pthread_mutex_unlock(&ring.lock);
+	if (ended)
+		pthread_join(ring.thread, NULL);
+	else if (ring.running)
+		pthread_detach(ring.thread);
 	pthread_mutex_lock(&ring.lock);
 	ring.running = ring.idle = ring.writing = false;
 	pthread_mutex_unlock(&ring.lock);
@@ -396,9 +423,7 @@ log_ring_crash(void)
 	for (int ms = 0; ring.writing && ms < 100; ms++)
 		poll(NULL, 0, 1);
 	while (ring.tail < ring.head) {
-		struct pollfd out = { ring.fd, POLLOUT, 0 };
-
-		if (!ring.datagrams && poll(&out, 1, 1000) <= 0)
+		if (!ring.datagrams && !has_room(1000))
 			break;
 		ring.tail += write_out(ring.tail, ring.head - ring.tail);
 	}

@@ -20,7 +20,7 @@ struct member {
 struct task {
 	struct list      all;
 	struct list      link;                         /* in the ready list or on a wait */
-	struct group    *group;
+	struct tasks    *group;
 	struct member    member;
 	struct ctx       ctx;
 	const char      *name;

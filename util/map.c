@@ -8,8 +8,8 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-/* SipHash-1-3 with a key of the process: strangers choose many of our keys (addresses, domains), and must not be able to
- * choose ones that meet in a slot. */
+/* SipHash-1-3 with a key of the process: strangers choose many of our keys (addresses, domains), and must not
+ * be able to choose ones that meet in a slot. */
 static uint64_t secret[2];
 static pthread_once_t secret_once = PTHREAD_ONCE_INIT;
 

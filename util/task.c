@@ -67,19 +67,19 @@ loop_wake(struct task *t, enum err result)
 }
 
 void
-group_init(struct group *g)
+tasks_init(struct tasks *g)
 {
 	list_init(&g->tasks);
 }
 
 bool
-group_empty(const struct group *g)
+tasks_empty(const struct tasks *g)
 {
 	return list_empty(&g->tasks) || container_of(g->tasks.next, struct member, link)->waits;
 }
 
 static void
-group_join(struct group *g, struct task *t)
+group_join(struct tasks *g, struct task *t)
 {
 	t->group = g;
 	if (!list_empty(&g->tasks))
@@ -90,12 +90,12 @@ group_join(struct group *g, struct task *t)
 static void
 group_leave(struct task *t)
 {
-	struct group *g = t->group;
+	struct tasks *g = t->group;
 
 	if (g == NULL)
 		return;
 	list_remove(&t->member.link);
-	if (!group_empty(g))
+	if (!tasks_empty(g))
 		return;
 	LIST_EACH(&g->tasks, m, struct member, link) {
 		list_remove(&m->link);
@@ -104,12 +104,12 @@ group_leave(struct task *t)
 }
 
 static void
-group_await(struct group *g, bool stops)
+group_await(struct tasks *g, bool stops)
 {
 	struct member m = { .task = loop.self, .waits = true, .stops = stops };
 
 	ENSURE(loop.self && loop.self->group != g);
-	if (group_empty(g))
+	if (tasks_empty(g))
 		return;
 	if (stops) {
 		LIST_EACH(&g->tasks, other, struct member, link)
@@ -123,8 +123,8 @@ group_await(struct group *g, bool stops)
 	loop_wait(TIME_NEVER, false);
 }
 
-void group_wait(struct group *g) { group_await(g, false); }
-void group_stop(struct group *g) { group_await(g, true); }
+void tasks_wait(struct tasks *g) { group_await(g, false); }
+void tasks_stop(struct tasks *g) { group_await(g, true); }
 
 static void
 task_main(void *arg)
@@ -141,7 +141,7 @@ task_main(void *arg)
 }
 
 struct task *
-task_start(struct group *g, const char *name, void (*run)(void *arg), void *arg)
+task_start(struct tasks *g, const char *name, void (*run)(void *arg), void *arg)
 {
 	struct task *t = mem_new(sizeof *t);
 

@@ -19,22 +19,22 @@
 enum { TASK_STACK = 128 << 10 };
 
 struct task;
-struct group { struct list tasks; };                   /* never outlives its owner's scope */
+struct tasks { struct list tasks; };                   /* never outlives its owner's scope */
 
 /* Run the process: start the first task and serve all until none is left (or task_exit() was called).
  * helpers: number of offload threads, made on first use. */
 void task_run(void (*first)(void *arg), void *arg, int helpers);
 void task_exit(void);                                  /* task_run() returns after this turn, whatever is left */
 
-void group_init(struct group *g);
-bool group_empty(const struct group *g);
+void tasks_init(struct tasks *g);
+bool tasks_empty(const struct tasks *g);
 /* Start run(arg) as a task of g (NULL: of nobody; it must end by itself).  It runs after the caller gives
  * way.  name is kept, not copied.  NULL when no stack could be mapped. */
-struct task *task_start(struct group *g, const char *name, void (*run)(void *arg), void *arg);
+struct task *task_start(struct tasks *g, const char *name, void (*run)(void *arg), void *arg);
 void         task_stop(struct task *t);                /* its present or next wait, and all later ones, return E_STOPPED */
 bool         task_stopping(void);                      /* the running task has been told to stop */
-WAITS void   group_wait(struct group *g);              /* until all its tasks have ended */
-WAITS void   group_stop(struct group *g);              /* stop all, wait for all */
+WAITS void   tasks_wait(struct tasks *g);              /* until all its tasks have ended */
+WAITS void   tasks_stop(struct tasks *g);              /* stop all, wait for all */
 
 /* All waits: OK; E_TIMEOUT at the deadline; E_STOPPED once the task is told to stop.  There is no wait
  * without a deadline; TIME_NEVER is for listeners only. */

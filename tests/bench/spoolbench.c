@@ -72,7 +72,7 @@ static void
 run_round(void *arg)
 {
 	struct round *r = arg;
-	struct group g;
+	struct tasks g;
 	struct time start;
 	double cpu, seconds, entered;
 
@@ -80,12 +80,12 @@ run_round(void *arg)
 	b.left = r->messages;
 	b.n = 0;
 	b.gone = mem_array(r->messages, sizeof *b.gone);
-	group_init(&g);
+	tasks_init(&g);
 	cpu = cpu_us();
 	start = time_now();
 	for (int i = 0; i < r->tasks; i++)
 		task_start(&g, "session", session, NULL);
-	group_wait(&g);
+	tasks_wait(&g);
 	seconds = time_seconds(start, time_now());
 	entered = cpu_us() - cpu;
 	need(task_offload(remove_some, &b.n));

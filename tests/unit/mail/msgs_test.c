@@ -91,7 +91,7 @@ only_the_table_says_who_may_send_what(void)
 
 struct pair {
 	struct ipc *a, *b;
-	struct group group;
+	struct tasks group;
 	enum err heard;
 	uint32_t wrong;                                /* added to the fingerprint that b sends */
 };
@@ -102,7 +102,7 @@ pair_open(struct pair *p)
 	int fd[2];
 
 	*p = (struct pair){ 0 };
-	group_init(&p->group);
+	tasks_init(&p->group);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0 || task_fd_add(fd[0]) != OK || task_fd_add(fd[1]) != OK)
 		return false;
 	p->a = ipc_new(fd[0], FRAME_MAX, 0);
@@ -113,7 +113,7 @@ pair_open(struct pair *p)
 static void
 pair_close(struct pair *p)
 {
-	group_stop(&p->group);
+	tasks_stop(&p->group);
 	ipc_free(&p->a);
 	ipc_free(&p->b);
 }
@@ -140,7 +140,7 @@ two_of_one_build_say_hello(void)
 	CHECK(msg_hello_exchange(p.a, &mine, &peer) == OK);
 	CHECK_STR(peer.role, "qmgr");
 	CHECK(peer.pid == 9 && peer.schema == msg_schema());
-	group_wait(&p.group);
+	tasks_wait(&p.group);
 	CHECK(p.heard == OK);
 	pair_close(&p);
 }

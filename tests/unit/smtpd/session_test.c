@@ -17,7 +17,7 @@ struct world {
 	char           dir[64];
 	struct service service;
 	struct smtpd   smtpd;
-	struct group   own;
+	struct tasks   own;
 	struct addr    client;
 	struct io     *peer;                           /* the client's end */
 };
@@ -60,8 +60,8 @@ set_up(struct world *w, const char *const *settings)
 	list_init(&w->smtpd.sessions);
 	wait_init(&w->smtpd.room);
 	wait_init(&w->smtpd.drained);
-	group_init(&w->smtpd.group);
-	group_init(&w->own);
+	tasks_init(&w->smtpd.group);
+	tasks_init(&w->own);
 	w->smtpd.clients = clients_open(&w->service);
 	w->smtpd.notify = notify_start(&w->service, &w->own);
 	CHECK(addr_parse(STR("192.0.2.1"), 0, &w->client) == OK);
@@ -70,9 +70,9 @@ set_up(struct world *w, const char *const *settings)
 static void
 tear_down(struct world *w)
 {
-	group_wait(&w->smtpd.group);
+	tasks_wait(&w->smtpd.group);
 	CHECK(w->smtpd.nsessions == 0);
-	group_stop(&w->own);
+	tasks_stop(&w->own);
 	notify_free(&w->smtpd.notify);
 	clients_close(&w->smtpd.clients);
 	spool_close(&w->smtpd.spool);
@@ -125,7 +125,7 @@ static void
 hang_up(struct world *w)
 {
 	io_close(&w->peer);
-	group_wait(&w->smtpd.group);
+	tasks_wait(&w->smtpd.group);
 }
 
 static void

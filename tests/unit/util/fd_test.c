@@ -47,16 +47,16 @@ a_stop_ends_each_kind_of_wait_and_all_later_ones(void)
 {
 	static void (*const waits[])(void *) = { in_sleep, in_park, in_read, in_write };
 	enum err result[countof(waits)] = { 0 };
-	struct group g;
+	struct tasks g;
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, silent) == 0);
 	CHECK(task_fd_add(silent[0]) == OK);
 	wait_init(&nobody_wakes);
-	group_init(&g);
+	tasks_init(&g);
 	for (size_t i = 0; i < countof(waits); i++)
 		task_start(&g, "waits", waits[i], &result[i]);
 	task_yield();
-	group_stop(&g);
+	tasks_stop(&g);
 	for (size_t i = 0; i < countof(waits); i++)
 		CHECK(result[i] == E_STOPPED);
 	task_fd_del(silent[0]);
@@ -74,17 +74,17 @@ static void
 descriptors_wake_their_reader(void)
 {
 	enum err result = E_IO;
-	struct group g;
+	struct tasks g;
 	char c;
 
-	group_init(&g);
+	tasks_init(&g);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, silent) == 0);
 	CHECK(task_fd_add(silent[0]) == OK);
 	CHECK(task_wait_fd(silent[0], FD_READ, soon(5)) == E_TIMEOUT);
 	task_start(&g, "reader", woken_by_data, &result);
 	task_yield();
 	CHECK(write(silent[1], "x", 1) == 1);
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(result == OK);
 	CHECK(read(silent[0], &c, 1) == 1);
 
@@ -107,9 +107,9 @@ static void
 taking_a_descriptor_away_ends_the_wait_for_it(void)
 {
 	enum err result = E_IO;
-	struct group g;
+	struct tasks g;
 
-	group_init(&g);
+	tasks_init(&g);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, silent) == 0);
 	CHECK(task_fd_add(silent[0]) == OK);
 	task_start(&g, "reader", woken_by_data, &result);
@@ -117,7 +117,7 @@ taking_a_descriptor_away_ends_the_wait_for_it(void)
 	task_fd_del(silent[0]);
 	close(silent[0]);
 	close(silent[1]);
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(result == E_EOF);
 	CHECK(task_fd_add(-1) != OK);
 }

@@ -91,9 +91,9 @@ lines_are_found_wherever_the_reads_are_cut(void)
 	static const char *const lines[] = { "MAIL FROM:<a@b>", "x", "", "last" };
 	enum io_ending ending;
 	struct str line;
-	struct group g;
+	struct tasks g;
 
-	group_init(&g);
+	tasks_init(&g);
 	for (cut_at = 0; cut_at <= dialogue.n; cut_at++) {
 		struct io *io = stream(&talker_end, 18);
 
@@ -105,7 +105,7 @@ lines_are_found_wherever_the_reads_are_cut(void)
 		CHECK(io_line(io, &line, &ending, later()) == E_EOF);
 		CHECK(io_received(io) == dialogue.n);
 		io_close(&io);
-		group_wait(&g);
+		tasks_wait(&g);
 	}
 }
 
@@ -163,11 +163,11 @@ a_line_too_long_is_dropped_and_the_next_one_found(void)
 		struct io *io = stream(&talker_end, cases[i].max);
 		size_t length = cases[i].length;
 		enum io_ending ending;
-		struct group g;
+		struct tasks g;
 		struct str line;
 		enum err e;
 
-		group_init(&g);
+		tasks_init(&g);
 		task_start(&g, "writer", write_lines, &length);
 		e = io_line(io, &line, &ending, later());
 		CHECK(e == cases[i].first);
@@ -178,7 +178,7 @@ a_line_too_long_is_dropped_and_the_next_one_found(void)
 			CHECK_STR(line, "next");
 		}
 		io_close(&io);
-		group_wait(&g);
+		tasks_wait(&g);
 	}
 }
 
@@ -352,9 +352,9 @@ files_arrive_whole_behind_what_was_queued_before(void)
 	for (size_t i = 0; i < countof(cases); i++) {
 		struct io *io = stream(&talker_end, 64);
 		struct buf got = BUF(8 << 20);
-		struct group g;
+		struct tasks g;
 
-		group_init(&g);
+		tasks_init(&g);
 		task_start(&g, "reader", read_all, &got);
 		io_put(io, STR("before "));
 		CHECK(io_send_file(io, file, cases[i].from, cases[i].n, later()) == OK);
@@ -362,7 +362,7 @@ files_arrive_whole_behind_what_was_queued_before(void)
 		CHECK(io_flush(io, later()) == OK);
 		CHECK(io_sent(io) == 13 + cases[i].n);
 		io_close(&io);
-		group_wait(&g);
+		tasks_wait(&g);
 		CHECK(got.n == 13 + cases[i].n);
 		CHECK(str_starts(buf_str(&got), STR("before ")));
 		CHECK(str_ends(buf_str(&got), STR(" after")));
@@ -403,12 +403,12 @@ one_that_is_stopped_can_still_say_good_bye(void)
 {
 	int peer;
 	struct io *io = stream(&peer, 64);
-	struct group g;
+	struct tasks g;
 
-	group_init(&g);
+	tasks_init(&g);
 	task_start(&g, "session", waits_for_line, io);
 	task_yield();
-	group_stop(&g);
+	tasks_stop(&g);
 	CHECK(hears(peer, "421 bye\r\n"));
 	io_close(&io);
 	close(peer);
@@ -436,10 +436,10 @@ many_dialogues_go_on_at_once(void)
 	struct io *ends[PAIRS];
 	enum io_ending ending;
 	struct str line;
-	struct group g;
+	struct tasks g;
 	int fd[2];
 
-	group_init(&g);
+	tasks_init(&g);
 	for (size_t i = 0; i < PAIRS; i++) {
 		CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
 		CHECK(task_fd_add(fd[0]) == OK && task_fd_add(fd[1]) == OK);
@@ -461,7 +461,7 @@ many_dialogues_go_on_at_once(void)
 	}
 	for (size_t i = 0; i < PAIRS; i++)
 		io_close(&ends[i]);
-	group_wait(&g);
+	tasks_wait(&g);
 }
 
 SUITE(io, TASK_TEST(the_end_of_a_line_is_told),

@@ -239,11 +239,11 @@ a_flood_passes_through_a_narrow_channel_unharmed(void)
 {
 	struct ipc *a, *b;
 	struct str body;
-	struct group g;
+	struct tasks g;
 	uint16_t tag;
 	uint64_t v;
 
-	group_init(&g);
+	tasks_init(&g);
 	channel(&a, &b, 3000);
 	task_start(&g, "flood", flood, a);
 	for (unsigned i = 0; i < FLOOD; i++) {
@@ -253,7 +253,7 @@ a_flood_passes_through_a_narrow_channel_unharmed(void)
 			break;
 		}
 	}
-	group_wait(&g);
+	tasks_wait(&g);
 	ipc_free(&a);
 	ipc_free(&b);
 }
@@ -290,13 +290,13 @@ static void
 a_receiver_can_be_stopped(void)
 {
 	struct ipc *a, *b;
-	struct group g;
+	struct tasks g;
 
-	group_init(&g);
+	tasks_init(&g);
 	channel(&a, &b, 0);
 	task_start(&g, "receiver", receives, a);
 	task_yield();
-	group_stop(&g);
+	tasks_stop(&g);
 	CHECK(!ipc_dead(a));
 	ipc_free(&a);
 	ipc_free(&b);

@@ -60,9 +60,9 @@ a_stop_takes_effect_after_the_offloaded_work(void)
 {
 	enum err result[20];
 	struct task *t[20];
-	struct group g;
+	struct tasks g;
 
-	group_init(&g);
+	tasks_init(&g);
 	sem_init(&gate, 0, 0);
 	for (size_t i = 0; i < countof(t); i++) {
 		result[i] = E_IO;
@@ -75,7 +75,7 @@ a_stop_takes_effect_after_the_offloaded_work(void)
 	CHECK(result[0] == E_IO);
 	for (size_t i = 0; i < countof(t); i++)
 		sem_post(&gate);
-	group_wait(&g);
+	tasks_wait(&g);
 	for (size_t i = 0; i < countof(t); i++)
 		CHECK(result[i] == OK);
 	sem_destroy(&gate);
@@ -125,10 +125,10 @@ a_lone_item_does_not_wait_for_company(void)
 static void
 items_that_come_while_a_batch_runs_share_the_next_one(void)
 {
-	struct group g;
+	struct tasks g;
 	int done = 0;
 
-	group_init(&g);
+	tasks_init(&g);
 	sem_init(&gate, 0, 0);
 	atomic_store(&batches_run, 0);
 	atomic_store(&largest, 0);
@@ -142,7 +142,7 @@ items_that_come_while_a_batch_runs_share_the_next_one(void)
 	}
 	for (int i = 0; i < 4; i++)
 		sem_post(&gate);
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(done == 121);
 	CHECK(atomic_load(&batches_run) == 4);         /* 1, 50, 50, 20 */
 	CHECK(atomic_load(&largest) == 50);

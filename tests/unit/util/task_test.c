@@ -47,17 +47,17 @@ two_notes(void *arg)
 static void
 tasks_take_turns_in_the_order_they_were_started(void)
 {
-	struct group g;
+	struct tasks g;
 
-	group_init(&g);
-	CHECK(group_empty(&g));
+	tasks_init(&g);
+	CHECK(tasks_empty(&g));
 	task_start(&g, "a", two_notes, WORD("a"));
 	task_start(&g, "b", two_notes, WORD("b"));
-	CHECK(!group_empty(&g));
+	CHECK(!tasks_empty(&g));
 	CHECK(task_count() == 3);
 	note("started");
-	group_wait(&g);
-	CHECK(group_empty(&g));
+	tasks_wait(&g);
+	CHECK(tasks_empty(&g));
 	CHECK(task_count() == 1);
 	CHECK(diary_is("started a b a b "));
 }
@@ -82,13 +82,13 @@ sleeps(void *arg)
 static void
 sleepers_wake_in_order_of_their_times(void)
 {
-	struct group g;
+	struct tasks g;
 
-	group_init(&g);
+	tasks_init(&g);
 	task_start(&g, "30", sleeps, &(int){ 30 });
 	task_start(&g, "10", sleeps, &(int){ 10 });
 	task_start(&g, "20", sleeps, &(int){ 20 });
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(diary_is("10 20 30 "));
 }
 
@@ -130,10 +130,10 @@ wake_takes_the_first_and_wake_all_the_rest(void)
 {
 	struct wait w;
 	struct parked p[3];
-	struct group g;
+	struct tasks g;
 
 	wait_init(&w);
-	group_init(&g);
+	tasks_init(&g);
 	for (size_t i = 0; i < 3; i++) {
 		p[i] = (struct parked){ &w, TIME_NEVER, E_IO };
 		task_start(&g, "parked", park, &p[i]);
@@ -144,7 +144,7 @@ wake_takes_the_first_and_wake_all_the_rest(void)
 	task_yield();
 	CHECK(p[0].result == OK && p[1].result == E_IO && p[2].result == E_IO);
 	wait_wake_all(&w);
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(p[1].result == OK && p[2].result == OK);
 }
 
@@ -153,17 +153,17 @@ wake_is_not_spent_on_one_whose_time_was_up(void)
 {
 	struct wait w;
 	struct parked late = { &w, time_now(), E_IO }, other = { &w, TIME_NEVER, E_IO };
-	struct group g;
+	struct tasks g;
 
 	wait_init(&w);
-	group_init(&g);
+	tasks_init(&g);
 	task_start(&g, "late", park, &late);
 	task_start(&g, "other", park, &other);
 	while (late.result == E_IO)
 		task_yield();
 	CHECK(late.result == E_TIMEOUT);
 	wait_wake(&w);
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(other.result == OK);
 }
 
@@ -172,16 +172,16 @@ a_wake_before_the_deadline_counts_even_if_it_runs_after_it(void)
 {
 	struct wait w;
 	struct parked p = { &w, soon(5), E_IO };
-	struct group g;
+	struct tasks g;
 
 	wait_init(&w);
-	group_init(&g);
+	tasks_init(&g);
 	task_start(&g, "parked", park, &p);
 	task_yield();
 	wait_wake(&w);
 	while (time_before(time_now(), p.until))
 		;
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(p.result == OK);
 }
 
@@ -214,16 +214,16 @@ waits_again(void *arg)
 static void
 one_that_was_stopped_before_it_began_still_runs(void)
 {
-	struct group g;
+	struct tasks g;
 
 	wait_init(&nobody_wakes);
-	group_init(&g);
+	tasks_init(&g);
 	task_start(&g, "stopped", waits_again, NULL);
-	group_stop(&g);
+	tasks_stop(&g);
 	CHECK(diary_is("through "));
 }
 
-static struct group *nursery;
+static struct tasks *nursery;
 
 static void
 starts_another(void *arg)
@@ -236,36 +236,36 @@ starts_another(void *arg)
 static void
 what_starts_in_a_group_that_is_being_stopped_is_stopped_too(void)
 {
-	struct group g;
+	struct tasks g;
 
 	nursery = &g;
-	group_init(&g);
+	tasks_init(&g);
 	task_start(&g, "mother", starts_another, NULL);
 	task_yield();
-	group_stop(&g);
+	tasks_stop(&g);
 	CHECK(diary_is("through "));
 }
 
 static void
 stop_and_wait(void *arg)
 {
-	group_wait(arg);
+	tasks_wait(arg);
 	note("waited");
 }
 
 static void
 several_can_wait_for_one_group(void)
 {
-	struct group g, watchers;
+	struct tasks g, watchers;
 
-	group_init(&g);
-	group_init(&watchers);
+	tasks_init(&g);
+	tasks_init(&watchers);
 	task_start(&g, "sleeper", in_sleep, &(enum err){ OK });
 	task_start(&watchers, "watcher", stop_and_wait, &g);
 	task_start(&watchers, "watcher", stop_and_wait, &g);
 	task_yield();
-	group_stop(&g);
-	group_wait(&watchers);
+	tasks_stop(&g);
+	tasks_wait(&watchers);
 	CHECK(diary_is("waited waited "));
 }
 
@@ -280,13 +280,13 @@ own_words(void *arg)
 static void
 each_task_keeps_its_own_words(void)
 {
-	struct group g;
+	struct tasks g;
 
-	group_init(&g);
+	tasks_init(&g);
 	task_start(&g, "a", own_words, WORD("one"));
 	task_start(&g, "b", own_words, WORD("two"));
 	CHECK(fail(E_IO, "mine") == E_IO);
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(strcmp(err_why(), "mine") == 0);
 }
 
@@ -331,17 +331,17 @@ one_of_many(void *arg)
 static void
 thousands_of_tasks_run_together(void)
 {
-	struct group g;
+	struct tasks g;
 	int started = 0;
 
 	ran = 0;
-	group_init(&g);
+	tasks_init(&g);
 	while (started < MANY && task_start(&g, "one of many", one_of_many, NULL))
 		started++;
 #ifndef TASKS_THREAD
 	CHECK(started == MANY);
 #endif
-	group_wait(&g);
+	tasks_wait(&g);
 	CHECK(ran == 3 * started);
 }
 

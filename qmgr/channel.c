@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "qmgr/qmgr.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/net.h"
+
+enum { HELLO_SECONDS = 10, SWEEP_SOON_SECONDS = 6 };
+
+static enum peer_kind
+kind_of(struct str role)
+{
+	if (msg_allowed(MSG_BOUNCED_TAG, role, STR("qmgr")))
+		return PEER_BOUNCE;
+	if (msg_allowed(MSG_DONE_TAG, role, STR("qmgr")))
+		return PEER_AGENT;
+	if (msg_allowed(MSG_QUEUE_TAG, role, STR("qmgr")))
+		return PEER_CMD;
+	return msg_allowed(MSG_ENTERED_TAG, role, STR("qmgr")) ? PEER_ENTERS : PEER_NOBODY;
+}
+
+static enum err
+got_done(struct peer *p, struct str body)
+{
+	struct msg_outcome *outcomes;
+	struct msg_done d;
+	struct str rest;
+	size_t n = 0, most;
+	bool known;
+
+	TRY(msg_done_get(body, &d));
+	most = d.outcomes.n / 13 + 1;                  /* no outcome is shorter than its fixed part */
+	outcomes = mem_array(most, sizeof *outcomes);
+	for (rest = d.outcomes; rest.n > 0 && n < most; n++)
+		if (!msg_outcome_take(&rest, &outcomes[n])) {
+			free(outcomes);
+			return fail(E_IPC, "malformed outcomes");
+		}
+	known = p->agent && sched_done(qmgr.sched, p->agent, d.delivery, (enum site_state)d.site, d.site_text, outcomes, n);
+	free(outcomes);
+	return known ? OK : fail(E_IPC, "result of a delivery that is not its own");
+}
+
+static enum err
+got_retire(struct peer *p)
+{
+	struct msg_retire r = { 0 };
+	struct buf *out;
+
+	if (p->agent)
+		sched_agent_retire(qmgr.sched, p->agent);
+	if ((out = ipc_begin(p->ipc, MSG_RETIRE_TAG)) != NULL) {
+		msg_retire_put(out, &r);
+		ipc_end(p->ipc);
+	}
+	return OK;
+}
+
+static enum err
+pong(struct peer *p, struct str body)
+{
+	struct sched_stats st;
+	struct msg_ping ping;
+	struct buf *out;
+
+	TRY(msg_ping_get(body, &ping));
+	sched_stats(qmgr.sched, &st);
+	if ((out = ipc_begin(p->ipc, MSG_PONG_TAG)) != NULL) {
+		msg_pong_put(out, &(struct msg_pong){ .request = ping.request, .messages = st.messages,
+		    .recipients = st.recipients, .deliveries = st.deliveries, .scanning = qmgr.readers > 0 });
+		ipc_end(p->ipc);
+	}
+	return OK;
+}
+
+static WAITS enum err
+got(struct peer *p, uint16_t tag, struct str body)
+{
+	struct msg_entered entered;
+	struct msg_bounced bounced;
+	struct msg_queue queue;
+
+	if (!msg_allowed(tag, str_of(p->role), STR("qmgr")))
+		return fail(E_IPC, "%s is not for %s to send", msg_name(tag), p->role);
+	switch (tag) {
+	case MSG_ENTERED_TAG:
+		TRY(msg_entered_get(body, &entered));
+		enter_notice(&entered);
+		return OK;
+	case MSG_DONE_TAG:
+		return got_done(p, body);
+	case MSG_RETIRE_TAG:
+		return got_retire(p);
+	case MSG_BOUNCED_TAG:
+		TRY(msg_bounced_get(body, &bounced));
+		notice_answer(p, &bounced);
+		return OK;
+	case MSG_QUEUE_TAG:
+		TRY(msg_queue_get(body, &queue));
+		return queue_request(p, &queue);
+	case MSG_PING_TAG:
+		return pong(p, body);
+	default:
+		return fail(E_IPC, "unexpected %s", msg_name(tag));
+	}
+}
+
+/* Only processes of this mail system, and root, may tell us things. */
+static enum err
+check_peer(int fd)
+{
+	unsigned uid;
+	int pid;
+
+	TRY(net_peer_cred(fd, &pid, &uid));
+	return uid == 0 || uid == getuid() ? OK : fail(E_PERM, "process %d of uid %u may not talk to qmgr", pid, uid);
+}
+
+static void
+welcome(struct peer *p, const struct msg_hello *h)
+{
+	p->kind = kind_of(h->role);
+	snprintf(p->role, sizeof p->role, "%.*s", STR_ARG(h->role));
+	snprintf(p->name, sizeof p->name, "%.*s", STR_ARG(h->name));
+	qmgr_event();
+	if (p->kind == PEER_AGENT && h->capacity > 0)
+		p->agent = sched_agent_add(qmgr.sched, str_of(p->name), h->capacity, p);
+	if (p->kind == PEER_BOUNCE)
+		notice_peer_came(p);
+	/* What came in while it could not reach us had no notice. */
+	if (p->kind == PEER_ENTERS)
+		qmgr.next_sweep = time_min(qmgr.next_sweep, time_after(time_now(), SWEEP_SOON_SECONDS));
+	wait_wake(&qmgr.sweep);
+	qmgr_kick();
+}
+
+static WAITS enum err
+serve_peer(struct peer *p)
+{
+	struct msg_hello mine = { .schema = msg_schema(), .role = STR("qmgr"), .name = STR("qmgr"), .pid = (uint32_t)getpid() }, h;
+	struct str body;
+	uint16_t tag;
+
+	TRY(msg_hello_exchange(p->ipc, &mine, &h));
+	welcome(p, &h);
+	if (p->kind == PEER_NOBODY)
+		return fail(E_IPC, "role %s has no business here", p->role);
+	for (;;) {
+		TRY(ipc_recv(p->ipc, &tag, &body, TIME_NEVER));
+		qmgr_event();
+		TRY(got(p, tag, body));
+		qmgr_kick();
+	}
+}
+
+static void
+run_peer(void *arg)
+{
+	struct peer *p = arg;
+	enum err e = serve_peer(p);
+
+	if (e != E_EOF && e != E_STOPPED)
+		log_warn("channel to %s: %s", p->role[0] ? p->role : "a process", err_why());
+	list_remove(&p->link);
+	qmgr_event();
+	if (p->agent)
+		sched_agent_gone(qmgr.sched, &p->agent);
+	notice_peer_gone(p);
+	qmgr_kick();
+	ipc_free(&p->ipc);
+	free(p);
+}
+
+static void
+accept_peers(void *arg)
+{
+	int listen_fd = *(int *)arg;
+
+	for (;;) {
+		struct addr from;
+		struct peer *p;
+		int fd;
+		enum err e = net_accept(listen_fd, &fd, &from, TIME_NEVER);
+
+		if (e == E_STOPPED || e == E_EOF)
+			return;
+		if (e != OK || check_peer(fd) != OK || task_fd_add(fd) != OK) {
+			log_warn("channel: %s", err_why());
+			if (e == OK)
+				close(fd);
+			else if (task_sleep(time_after_ms(time_now(), 100)) != OK)
+				return;
+			continue;
+		}
+		p = mem_new(sizeof *p);
+		p->kind = PEER_NOBODY;
+		p->ipc = ipc_new(fd, QMGR_FRAME_MAX, 0);
+		list_push(&qmgr.peers, &p->link);
+		if (task_start(&qmgr.tasks, "peer", run_peer, p) == NULL) {
+			list_remove(&p->link);
+			ipc_free(&p->ipc);
+			free(p);
+		}
+	}
+}
+
+void
+channels_start(void)
+{
+	for (size_t i = 0; i < qmgr.service->nlisten; i++)
+		if (task_start(&qmgr.tasks, "accept", accept_peers, &qmgr.service->listen[i]) == NULL)
+			log_fatal("no memory for a task");
+}

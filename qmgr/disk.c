@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "qmgr/qmgr.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { BATCH = 256, RETRY_SECONDS = 10 };
+
+enum work { WORK_RECORD, WORK_MOVE, WORK_REMOVE };
+
+struct job {
+	struct batch_item item;
+	enum work         work;
+	uint64_t          id;
+	enum spool_dir    from, to;
+	bool              durable;
+	struct buf        records;
+};
+
+static enum err
+work(struct spool *s, struct job *j, enum spool_dir d)
+{
+	switch (j->work) {
+	case WORK_RECORD:
+		return spool_append(s, d, j->id, buf_str(&j->records), j->durable);
+	case WORK_MOVE:
+		return d == j->to ? OK : spool_move(s, j->id, d, j->to);
+	case WORK_REMOVE:
+		return spool_remove(s, d, j->id);
+	}
+	return OK;
+}
+
+/* On a helper thread.  A file may have been moved by what came before it in this lane: then it is looked for. */
+static void
+run(struct list *items, void *spool)
+{
+	LIST_EACH(items, j, struct job, item.link) {
+		enum spool_dir d = j->from;
+
+		j->item.result = work(spool, j, d);
+		if (j->item.result == E_NOENT && spool_find(spool, j->id, &d) == OK)
+			j->item.result = work(spool, j, d);
+		if (j->item.result != OK)
+			snprintf(j->item.why, sizeof j->item.why, "%s", err_why());
+	}
+}
+
+static void post(struct job *j);
+
+static void
+try_later(void *arg)
+{
+	struct job *j = arg;
+
+	/* While it waits the job counts as busy, and is not lost to a stop: the next start finds the file. */
+	if (task_sleep(time_after(time_now(), RETRY_SECONDS)) == OK) {
+		post(j);
+		return;
+	}
+	buf_free(&j->records);
+	free(j);
+}
+
+static void
+done(struct batch_item *item)
+{
+	struct job *j = container_of(item, struct job, item);
+	char id[QID_TEXT];
+	bool failed = item->result != OK && item->result != E_NOENT;
+
+	qid_text(j->id, id);
+	if (--qmgr.disk_busy == 0)
+		wait_wake_all(&qmgr.disk_idle);
+	if (failed)
+		log_warn("%s: %s", id, item->why);
+	if (j->work == WORK_MOVE) {
+		qmgr_event();
+		sched_moved(qmgr.sched, j->id, failed ? j->from : j->to);
+		qmgr_kick();
+		if (!failed && j->to == SPOOL_HOLD)
+			log_info("%s: placed on hold", id);
+		if (!failed && j->from == SPOOL_HOLD)
+			log_info("%s: released from hold", id);
+	} else if (j->work == WORK_REMOVE && !failed) {
+		log_info("%s: removed", id);
+	} else if (j->work == WORK_REMOVE) {
+		/* What was delivered must not be found again by a sweep, nor stay for ever. */
+		gone_note(j->id);
+		if (task_start(&qmgr.tasks, "remove again", try_later, j))
+			return;
+	}
+	buf_free(&j->records);
+	free(j);
+}
+
+static void
+post(struct job *j)
+{
+	qmgr.disk_busy++;
+	batch_post(qmgr.disk[j->id / 16 % DISK_LANES], &j->item, done);
+}
+
+static struct job *
+job(enum work w, uint64_t id, enum spool_dir d)
+{
+	struct job *j = mem_new(sizeof *j);
+
+	j->work = w;
+	j->id = id;
+	j->from = d;
+	return j;
+}
+
+void
+disk_record(uint64_t id, enum spool_dir d, struct str records, bool durable)
+{
+	struct job *j = job(WORK_RECORD, id, d);
+
+	j->durable = durable;
+	j->records = BUF(records.n + 1);
+	ENSURE(buf_add(&j->records, records));
+	post(j);
+}
+
+void
+disk_move(uint64_t id, enum spool_dir from, enum spool_dir to)
+{
+	struct job *j = job(WORK_MOVE, id, from);
+
+	j->to = to;
+	post(j);
+}
+
+void
+disk_remove(uint64_t id, enum spool_dir d)
+{
+	if (qmgr.readers > 0)
+		gone_note(id);
+	post(job(WORK_REMOVE, id, d));
+}
+
+void
+disk_start(void)
+{
+	wait_init(&qmgr.disk_idle);
+	for (int i = 0; i < DISK_LANES; i++)
+		qmgr.disk[i] = batch_new(run, qmgr.spool, 1, BATCH);
+}
+
+void
+disk_wait(struct time deadline)
+{
+	while (qmgr.disk_busy > 0)
+		if (wait_park(&qmgr.disk_idle, deadline) != OK)
+			return;
+}
+
+void
+disk_stop(void)
+{
+	for (int i = 0; i < DISK_LANES; i++)
+		batch_free(&qmgr.disk[i]);
+}
