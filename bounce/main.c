@@ -75,9 +75,11 @@ serve(struct ipc *c)
 	struct msg_hello mine = { .role = STR("bounce"), .name = STR("bounce"), .capacity = JOBS_AT_ONCE }, peer;
 	struct str body;
 	uint16_t tag;
+	enum err e = msg_hello_exchange(c, &mine, &peer);
 
-	if (msg_hello_exchange(c, &mine, &peer) != OK) {
-		log_warn("qmgr: %s", err_why());
+	if (e != OK) {
+		if (e != E_EOF && e != E_STOPPED)
+			log_warn("qmgr: %s", err_why());
 		return;
 	}
 	bounce.qmgr = c;

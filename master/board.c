@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -100,7 +101,7 @@ board_open(const char *data_directory, int patience, struct board **board, int *
 }
 
 unsigned
-board_take(struct board *b, const char *name, const char *type, unsigned generation)
+board_take(struct board *b, const char *name, const char *prog, unsigned generation)
 {
 	for (unsigned tries = 1; tries < BOARD_SLOTS; tries++) {
 		unsigned i = last_slot = last_slot % (BOARD_SLOTS - 1) + 1;
@@ -112,7 +113,10 @@ board_take(struct board *b, const char *name, const char *type, unsigned generat
 		s->generation = generation;
 		s->beats = s->served = 0;
 		s->sessions = 0;
-		snprintf(s->service, sizeof s->service, "%s/%s", name, type);
+		if (strcmp(name, prog) == 0)
+			snprintf(s->service, sizeof s->service, "%s", name);
+		else
+			snprintf(s->service, sizeof s->service, "%s %s", prog, name);
 		return i;
 	}
 	return 0;

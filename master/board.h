@@ -9,7 +9,7 @@
  * them.  *fd is FD_HIGH or above. */
 enum err board_open(const char *data_directory, int patience, struct board **board, int *fd) MUST_USE;
 /* A slot for a child, in turn, so that one is not used again soon (queue ids contain it); 0: all are taken. */
-unsigned board_take(struct board *b, const char *name, const char *type, unsigned generation);
+unsigned board_take(struct board *b, const char *name, const char *prog, unsigned generation);
 void     board_give_back(struct board *b, unsigned slot);
 
 #endif

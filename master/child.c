@@ -158,7 +158,7 @@ struct worker *
 child_start(struct master *m, struct crew *c)
 {
 	const struct table_entry *e = c->entry;
-	unsigned slot = board_take(m->board, e->name, table_type_name(e->type), m->generation);
+	unsigned slot = board_take(m->board, e->name, e->prog, m->generation);
 	struct worker *w = NULL;
 	struct command cmd;
 	int ends[2];

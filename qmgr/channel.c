@@ -184,7 +184,7 @@ accept_peers(void *arg)
 		int fd;
 		enum err e = net_accept(listen_fd, &fd, &from, TIME_NEVER);
 
-		if (e == E_STOPPED || e == E_EOF)
+		if (e == E_STOPPED || e == E_EOF || service_phase() != PHASE_RUN)
 			return;
 		if (e != OK || check_peer(fd) != OK || task_fd_add(fd) != OK) {
 			log_warn("channel: %s", err_why());

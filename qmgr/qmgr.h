@@ -49,8 +49,9 @@ struct qmgr {
 	unsigned        readers;                       /* scans and sweeps under way */
 	struct map      gone;                          /* ids removed meanwhile, which they must not bring back */
 	struct list     gone_list;
+	bool            rebuilt;                       /* all that was in the spool at the start is known */
+	struct wait     rebuild_done;
 	struct wait     sweep;                         /* look for unknown messages now */
-	bool            sweep_wanted, stopping;
 	struct time     next_sweep;
 };
 

@@ -3,7 +3,7 @@
 #include "qmgr/qmgr.h"
 #include "util/log.h"
 
-enum { QUEUED_BYTES = 1 << 20, EACH_TURN = 500, FLUSH_SECONDS = 60 };
+enum { QUEUED_BYTES = 1 << 20, EACH_TURN = 500, FLUSH_SECONDS = 60, REBUILD_SECONDS = 60 };
 
 static bool
 by_recipient(const struct message *m, const struct msg_queue *q)
@@ -111,6 +111,19 @@ walk(struct peer *p, const struct msg_queue *q, uint32_t *count)
 	return e;
 }
 
+/* What is still only on disk cannot be found: right after the start a request waits until everything is known, unless it is about
+ * one message that is known already. */
+static WAITS void
+await_rebuild(const struct msg_queue *q)
+{
+	struct time limit = time_after(time_now(), REBUILD_SECONDS);
+	uint64_t id;
+
+	while (!qmgr.rebuilt && !(q->by == BY_ID && qid_parse(q->what, &id) && sched_find(qmgr.sched, id)))
+		if (wait_park(&qmgr.rebuild_done, limit) != OK)
+			return;
+}
+
 enum err
 queue_request(struct peer *p, const struct msg_queue *borrowed)
 {
@@ -123,6 +136,8 @@ queue_request(struct peer *p, const struct msg_queue *borrowed)
 	enum err e = OK;
 
 	q.what = (struct str){ what, q.what.n };
+	await_rebuild(&q);
+	qmgr_event();
 	if (q.op == QUEUE_FLUSH && !q.dry && (q.by == BY_ALL || q.by == BY_DESTINATION))
 		sched_revive(qmgr.sched, q.by == BY_ALL ? STR("") : q.what);
 	if (q.op > QUEUE_EXPIRE) {

@@ -205,6 +205,8 @@ read_spool(void *arg)
 	qmgr.readers++;
 	rebuild();
 	qmgr.readers--;
+	qmgr.rebuilt = true;
+	wait_wake_all(&qmgr.rebuild_done);
 	gone_clear();
 	tasks_stop(&entering);
 	mem_free(&found.v);
@@ -229,6 +231,7 @@ scan_start(void)
 	if ((found.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0 || task_fd_add(found.fd) != OK)
 		log_fatal("eventfd");
 	wait_init(&qmgr.sweep);
+	wait_init(&qmgr.rebuild_done);
 	if (task_start(&qmgr.tasks, "read spool", read_spool, NULL) == NULL)
 		log_fatal("no memory for a task");
 }

@@ -328,6 +328,13 @@ drain(void)
 	}
 }
 
+/* On a helper thread: the library wants more stack than a task has when it reads zones. */
+static enum err
+make_context(void *service)
+{
+	return context_new(&((struct service *)service)->params, &server.ctx);
+}
+
 void
 server_run(struct service *s)
 {
@@ -339,7 +346,7 @@ server_run(struct service *s)
 	tasks_init(&own);
 	tasks_init(&listeners);
 	tasks_init(&server.peers);
-	if (context_new(&s->params, &server.ctx) != OK || task_fd_add(ub_fd(server.ctx)) != OK)
+	if (task_offload(make_context, s) != OK || task_fd_add(ub_fd(server.ctx)) != OK)
 		log_fatal("%s", err_why());
 	if (task_start(&own, "results", results_task, NULL) == NULL ||
 	    task_start(&own, "deadlines", deadline_task, NULL) == NULL)

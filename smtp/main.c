@@ -96,9 +96,11 @@ serve(struct ipc *c)
 		.capacity = (uint32_t)smtp.service->params.smtp_client_limit }, peer;
 	struct str body;
 	uint16_t tag;
+	enum err e = msg_hello_exchange(c, &mine, &peer);
 
-	if (msg_hello_exchange(c, &mine, &peer) != OK) {
-		log_warn("qmgr: %s", err_why());
+	if (e != OK) {
+		if (e != E_EOF && e != E_STOPPED)
+			log_warn("qmgr: %s", err_why());
 		return;
 	}
 	smtp.qmgr = c;

@@ -47,6 +47,8 @@ struct spool {
 	struct time     space_until;
 };
 
+/* The time and sequence that follow `was`: a clock that stands still or goes back changes nothing. */
+uint64_t    qid_count(uint64_t was, struct wall now);
 unsigned    spool_hash(uint64_t id);
 const char *spool_hash_path(enum spool_dir d, unsigned hash, char out[SPOOL_PATH]);
 const char *spool_path(enum spool_dir d, uint64_t id, char out[SPOOL_PATH]);

@@ -48,14 +48,22 @@ qid_setup(unsigned node, unsigned slot)
 	       (uint64_t)(slot & ((1U << SLOT_BITS) - 1)) << SEQ_BITS;
 }
 
-/* A clock that stands still or goes back changes nothing: we count on from the last id. */
+uint64_t
+qid_count(uint64_t was, struct wall now)
+{
+	uint64_t ms = (uint64_t)(now.us / 1000) << SEQ_BITS;
+
+	return ms > was ? ms : was + 1;
+}
+
 uint64_t
 qid_new(void)
 {
-	uint64_t now = (uint64_t)(wall_now().us / 1000) << SEQ_BITS, was = atomic_load(&last), next;
+	struct wall now = wall_now();
+	uint64_t was = atomic_load(&last), next;
 
 	do
-		next = now > was ? now : was + 1;
+		next = qid_count(was, now);
 	while (!atomic_compare_exchange_weak(&last, &was, next));
 	return next >> SEQ_BITS << LOW_BITS | self | (next & ((1U << SEQ_BITS) - 1));
 }

@@ -247,6 +247,15 @@ nap(void)
 	pthread_cond_clockwait(&ring.work, &ring.lock, CLOCK_MONOTONIC, &until);
 }
 
+/* The dying thread writes what is left, and tail is its own. */
+static void __attribute__((noreturn))
+leave_the_rest(void)
+{
+	ring.writing = false;
+	for (;;)
+		pause();
+}
+
 static void *
 writer(void *arg)
 {
@@ -259,8 +268,8 @@ writer(void *arg)
 		pthread_mutex_unlock(&ring.lock);
 		ring.writing = true;
 		if (ring.crashing)
-			n = 0;
-		n = n ? write_out(from, n) : 0;
+			leave_the_rest();
+		n = write_out(from, n);
 		pthread_mutex_lock(&ring.lock);
 		if (ring.generation != mine)
 			break;
