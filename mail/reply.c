@@ -134,6 +134,6 @@ reply_esc(const struct reply *r, char out[ESC_MAX])
 	if (r->esc[0])
 		snprintf(out, ESC_MAX, "%s", r->esc);
 	else
-		snprintf(out, ESC_MAX, "%d.0.0", reply_class(r));
+		snprintf(out, ESC_MAX, "%u.0.0", (unsigned)(reply_class(r)) % 10);
 	return out;
 }

@@ -51,7 +51,7 @@ sched_free(struct sched **at)
 	transports_free(s);
 	for (size_t i = 0; i < s->ndeliveries; i++)
 		free(s->deliveries[i]);
-	heap_fini(&s->group_timers);
+	heap_fini(&s->parcel_timers);
 	heap_fini(&s->dest_timers);
 	buf_free(&s->key);
 	buf_free(&s->text);
@@ -99,18 +99,18 @@ sched_why_text(enum sched_why why)
 	return texts[why];
 }
 
-static const struct group *
-rcpt_group(const struct message *m, uint32_t i)
+static const struct parcel *
+rcpt_parcel(const struct message *m, uint32_t i)
 {
-	const struct group *g = m->groups;
+	const struct parcel *g = m->parcels;
 
-	while (g < m->groups + m->ngroups && i >= g->first + g->n)
+	while (g < m->parcels + m->nparcels && i >= g->first + g->n)
 		g++;
-	return g < m->groups + m->ngroups ? g : NULL;
+	return g < m->parcels + m->nparcels ? g : NULL;
 }
 
 static enum sched_why
-why_ready(const struct sched *s, const struct group *g)
+why_ready(const struct sched *s, const struct parcel *g)
 {
 	const struct dest *d = g->dest;
 
@@ -126,7 +126,7 @@ why_ready(const struct sched *s, const struct group *g)
 }
 
 static enum sched_why
-why_waiting(const struct group *g)
+why_waiting(const struct parcel *g)
 {
 	const struct dest *d = g->dest;
 
@@ -136,9 +136,9 @@ why_waiting(const struct group *g)
 }
 
 static enum sched_why
-why_group(const struct sched *s, const struct group *g)
+why_parcel(const struct sched *s, const struct parcel *g)
 {
-	switch ((enum group_state)g->state) {
+	switch ((enum parcel_state)g->state) {
 	case G_HELD:   return WHY_HELD;
 	case G_RETRY:  return WHY_DEFERRED;
 	case G_WAIT:   return why_waiting(g);
@@ -152,7 +152,7 @@ why_group(const struct sched *s, const struct group *g)
 }
 
 static struct wall
-group_next_try(const struct sched *s, const struct group *g, enum sched_why why)
+parcel_next_try(const struct sched *s, const struct parcel *g, enum sched_why why)
 {
 	int64_t at = why == WHY_DEFERRED ? g->timer.key : why == WHY_SITE ? g->dest->probe_at : 0;
 
@@ -163,19 +163,19 @@ void
 sched_explain(const struct sched *s, const struct message *m, uint32_t i, struct sched_explained *out)
 {
 	const struct rcpt *r = message_rcpts(m) + i;
-	const struct group *g;
+	const struct parcel *g;
 
 	*out = (struct sched_explained){ .why = WHY_DONE, .index = r->index, .attempts = r->attempts,
 		.addr = rcpt_addr(m, r), .orig = rcpt_orig(m, r), .esc = reason_part(r->why, REASON_ESC),
 		.text = reason_part(r->why, REASON_TEXT) };
 	if (r->state == R_FAILED || r->state == R_NOTICING)
 		out->why = WHY_NOTICE;
-	if (r->state != R_PENDING || (g = rcpt_group(m, i)) == NULL)
+	if (r->state != R_PENDING || (g = rcpt_parcel(m, i)) == NULL)
 		return;
-	out->why = why_group(s, g);
+	out->why = why_parcel(s, g);
 	out->transport = g->dest->t->node.key;
 	out->nexthop = g->dest->nexthop;
-	out->next_try = group_next_try(s, g, out->why);
+	out->next_try = parcel_next_try(s, g, out->why);
 	if (out->text.n == 0 && out->why == WHY_SITE)
 		out->text = reason_part(g->dest->why, REASON_TEXT);
 }

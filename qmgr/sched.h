@@ -3,14 +3,14 @@
  * verbs of struct sched_do what is to be done.  No socket, no file, no clock, no log.
  *
  * Words.  A transport is a name of agents ("smtp"); an agent takes `capacity` deliveries at once.  A destination is a transport
- * and a next hop.  A group is the recipients of one message for one destination, at most recipient_limit of them: what one
+ * and a next hop.  A parcel is the recipients of one message for one destination, at most recipient_limit of them: what one
  * delivery carries.
  *
  * Fairness.  Agents' capacity is shared out in turn among destinations that have mail, in three rings: those known to be
  * quick; the first delivery to one not yet known; and the suspects, which are slow (5 s a delivery and more), dead (one probe
  * at a time) or not yet known.  What is not quick may hold half the capacity (three quarters for first deliveries), a little more
  * while nothing quick has been seen for a minute: so any number of dead and slow destinations leaves room for the others.
- * Within a destination senders take turns, and a message with several groups gives way after each.
+ * Within a destination senders take turns, and a message with several parcels gives way after each.
  *
  * Concurrency.  A destination starts with a window of `initial` deliveries; each success opens it by one, up to the limit, each
  * SITE_DOWN closes it by one and adds 1/window to the failed cohorts; at `cohorts` of them it is dead.  A dead one is probed with

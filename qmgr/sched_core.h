@@ -58,7 +58,7 @@ struct dest {
 	struct list       idle_link;                   /* in sched.idle while refs == 0 */
 	struct heap_node  timer;                       /* of a probe, or the end of a rate delay */
 	struct list       lanes;                       /* senders with ready mail */
-	struct list       waiting;                     /* groups until it is alive again, or until their own time */
+	struct list       waiting;                     /* parcels until it is alive again, or until their own time */
 	struct list       released;                    /* on their way from waiting to the lanes */
 	struct reason    *why;                         /* last SITE_DOWN */
 	struct str        nexthop;
@@ -72,23 +72,23 @@ struct dest {
 	char              key[];
 };
 
-struct lane {                                          /* ready groups of one sender for one destination */
+struct lane {                                          /* ready parcels of one sender for one destination */
 	struct lane *next;
 	struct dest *dest;
 	struct list  link;                             /* in dest.lanes */
-	struct list  groups;
+	struct list  parcels;
 	uint32_t     sender;
 };
 
 /* Those from G_READY on make their message active. */
-enum group_state { G_DONE, G_HELD, G_RETRY, G_WAIT, G_READY, G_TURN, G_PARKED, G_FLIGHT };
+enum parcel_state { G_DONE, G_HELD, G_RETRY, G_WAIT, G_READY, G_TURN, G_PARKED, G_FLIGHT };
 
-struct group {
+struct parcel {
 	struct list      link;                         /* in a lane, or the destination's waiting or released */
 	struct heap_node timer;
 	struct dest     *dest;
 	struct lane     *lane;                         /* while G_READY */
-	uint32_t         place;                        /* in message.groups */
+	uint32_t         place;                        /* in message.parcels */
 	uint32_t         first, n;                     /* recipients, in order of index */
 	uint8_t          state;
 };
@@ -112,7 +112,7 @@ struct records {                                       /* results that are in me
 	struct buf      buf;
 };
 
-/* One allocation: the message, its groups, its recipients, its text. */
+/* One allocation: the message, its parcels, its recipients, its text. */
 struct message {
 	struct message *next;                          /* of the same hash */
 	uint64_t        id;
@@ -122,14 +122,14 @@ struct message {
 	struct records *unrecorded;
 	uint32_t        bytes;
 	uint32_t        content_at;
-	uint32_t        nrcpts, ngroups;
+	uint32_t        nrcpts, nparcels;
 	uint32_t        pending, failed;               /* recipients; failed: a notice is due or on its way */
-	uint32_t        active, inflight;              /* groups */
+	uint32_t        active, inflight;              /* parcels */
 	uint32_t        flags;
 	uint16_t        sender_n;
 	uint8_t         dir;
 	bool            held:1, deleted:1, forced:1, moving:1, bouncing:1, expiry_told:1;
-	struct group    groups[];
+	struct parcel    parcels[];
 };
 
 struct agent {
@@ -142,7 +142,7 @@ struct agent {
 
 struct delivery {
 	struct list   by_agent, by_age;
-	struct group *group;                           /* NULL: free; by_age links the free ones */
+	struct parcel *parcel;                           /* NULL: free; by_age links the free ones */
 	struct agent *agent;
 	int64_t       started;
 	uint32_t      slot, turn;                      /* its name is both */
@@ -169,7 +169,7 @@ struct sched {
 	size_t                  nlanes, lanes_used;
 	struct reason         **reasons;
 	size_t                  nreasons, reasons_used;
-	struct heap             group_timers, dest_timers;
+	struct heap             parcel_timers, dest_timers;
 	struct delivery       **deliveries;
 	size_t                  ndeliveries;
 	struct list             free_deliveries, by_age;
@@ -180,16 +180,16 @@ struct sched {
 	struct sched_stats      stats;
 };
 
-static inline bool group_active(uint8_t state) { return state >= G_READY; }
+static inline bool parcel_active(uint8_t state) { return state >= G_READY; }
 static inline struct message *
-group_message(const struct group *g)
+parcel_message(const struct parcel *g)
 {
-	return container_of((const void *)(g - g->place), struct message, groups);
+	return container_of((const void *)(g - g->place), struct message, parcels);
 }
 static inline struct rcpt *
 message_rcpts(const struct message *m)
 {
-	return (struct rcpt *)(uintptr_t)(m->groups + m->ngroups);
+	return (struct rcpt *)(uintptr_t)(m->parcels + m->nparcels);
 }
 static inline const char *message_text(const struct message *m) { return (const char *)(message_rcpts(m) + m->nrcpts); }
 static inline struct str message_sender(const struct message *m) { return (struct str){ message_text(m), m->sender_n }; }
@@ -223,21 +223,21 @@ void              dest_classify(struct dest *d);
 void              dest_feedback(struct sched *s, struct dest *d, const struct delivery *del, enum site_state site,
                                 struct str esc, struct str text);
 void              dest_revive(struct sched *s, struct dest *d);
-void              dest_release(struct sched *s, struct dest *d);       /* its waiting groups may go */
+void              dest_release(struct sched *s, struct dest *d);       /* its waiting parcels may go */
 /* Why nothing of it can be tried for now: WHY_SITE, WHY_TRANSPORT, or WHY_TURN: nothing in the way.  */
 enum sched_why    dest_blocked(const struct sched *s, const struct dest *d);
 
-/* sched_group.c */
+/* sched_parcel.c */
 struct lane *lane_get(struct sched *s, struct dest *d, uint32_t sender);
-void         group_set(struct sched *s, struct group *g, enum group_state state);
-void         group_ready(struct sched *s, struct group *g, bool front);
-void         group_take(struct sched *s, struct group *g);             /* out of whatever list and timer it is in */
-void         group_next_turn(struct sched *s, struct group *g);        /* g left the lane: its follower's turn */
-void         group_wait(struct sched *s, struct group *g, int64_t until);
-void         group_retry(struct sched *s, struct group *g, int64_t at);
-void         group_done(struct sched *s, struct group *g);
-void         group_expire(struct sched *s, struct group *g, struct reason *otherwise);
-void         group_timer(struct sched *s, struct group *g);            /* its time has come */
+void         parcel_set(struct sched *s, struct parcel *g, enum parcel_state state);
+void         parcel_ready(struct sched *s, struct parcel *g, bool front);
+void         parcel_take(struct sched *s, struct parcel *g);             /* out of whatever list and timer it is in */
+void         parcel_next_turn(struct sched *s, struct parcel *g);        /* g left the lane: its follower's turn */
+void         parcel_wait(struct sched *s, struct parcel *g, int64_t until);
+void         parcel_retry(struct sched *s, struct parcel *g, int64_t at);
+void         parcel_done(struct sched *s, struct parcel *g);
+void         parcel_expire(struct sched *s, struct parcel *g, struct reason *otherwise);
+void         parcel_timer(struct sched *s, struct parcel *g);            /* its time has come */
 int64_t      message_backoff(struct sched *s, const struct message *m);
 int64_t      message_expires(const struct sched *s, const struct message *m);
 int64_t      jitter(struct sched *s, int64_t t);

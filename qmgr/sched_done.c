@@ -61,9 +61,9 @@ records_flush(struct sched *s, struct message *m)
 /* -- one delivery -- */
 
 static struct rcpt *
-group_rcpt(struct group *g, uint32_t index)
+parcel_rcpt(struct parcel *g, uint32_t index)
 {
-	struct rcpt *r = message_rcpts(group_message(g)) + g->first;
+	struct rcpt *r = message_rcpts(parcel_message(g)) + g->first;
 	uint32_t low = 0, high = g->n;
 
 	while (low < high) {
@@ -88,27 +88,27 @@ rcpt_finish(struct sched *s, struct message *m, struct rcpt *r, uint8_t state)
 
 /* The usual end of a message: all that was left of it is delivered, and its journal need never be written. */
 static bool
-all_sent(struct group *g, const struct result *res)
+all_sent(struct parcel *g, const struct result *res)
 {
-	const struct message *m = group_message(g);
+	const struct message *m = parcel_message(g);
 
 	if (m->failed || m->inflight || m->pending != res->n)
 		return false;
 	for (size_t i = 0; i < res->n; i++) {
 		const struct msg_outcome *o = &res->outcomes[i];
 
-		/* As many as there are, all different and all of this group: none is left out. */
-		if (o->status != RCPT_SENT || (i && o->index <= o[-1].index) || group_rcpt(g, o->index) == NULL)
+		/* As many as there are, all different and all of this parcel: none is left out. */
+		if (o->status != RCPT_SENT || (i && o->index <= o[-1].index) || parcel_rcpt(g, o->index) == NULL)
 			return false;
 	}
 	return true;
 }
 
 static void
-apply_outcome(struct sched *s, struct group *g, const struct msg_outcome *o, int64_t next_try)
+apply_outcome(struct sched *s, struct parcel *g, const struct msg_outcome *o, int64_t next_try)
 {
-	struct message *m = group_message(g);
-	struct rcpt *r = group_rcpt(g, o->index);
+	struct message *m = parcel_message(g);
+	struct rcpt *r = parcel_rcpt(g, o->index);
 
 	if (r == NULL)
 		return;
@@ -130,14 +130,14 @@ apply_outcome(struct sched *s, struct group *g, const struct msg_outcome *o, int
 
 /* Recipients that the agent said nothing about get the destination's words. */
 static void
-apply_silence(struct sched *s, struct group *g, const struct result *res, int64_t next_try)
+apply_silence(struct sched *s, struct parcel *g, const struct result *res, int64_t next_try)
 {
-	struct message *m = group_message(g);
+	struct message *m = parcel_message(g);
 	struct str text = res->site_text.n ? res->site_text : STR("delivery agent gave no result");
 	struct reason *why = NULL;
 
 	for (uint32_t i = 0; i < res->n; i++) {
-		struct rcpt *r = group_rcpt(g, res->outcomes[i].index);
+		struct rcpt *r = parcel_rcpt(g, res->outcomes[i].index);
 
 		if (r)
 			r->told = true;
@@ -157,9 +157,9 @@ apply_silence(struct sched *s, struct group *g, const struct result *res, int64_
 
 /* Counts the attempt; returns how many recipients are left. */
 static uint32_t
-apply_result(struct sched *s, struct group *g, const struct result *res, int64_t next_try)
+apply_result(struct sched *s, struct parcel *g, const struct result *res, int64_t next_try)
 {
-	struct rcpt *first = message_rcpts(group_message(g)) + g->first;
+	struct rcpt *first = message_rcpts(parcel_message(g)) + g->first;
 	uint32_t left = 0;
 
 	for (struct rcpt *r = first; r < first + g->n; r++)
@@ -174,20 +174,20 @@ apply_result(struct sched *s, struct group *g, const struct result *res, int64_t
 	return left;
 }
 
-/* Where a group with recipients left goes. */
+/* Where a parcel with recipients left goes. */
 static void
-group_deferred(struct sched *s, struct group *g, enum site_state site, int64_t backoff)
+parcel_deferred(struct sched *s, struct parcel *g, enum site_state site, int64_t backoff)
 {
-	struct message *m = group_message(g);
+	struct message *m = parcel_message(g);
 
 	if (m->held || m->deleted)
-		group_set(s, g, G_HELD);
+		parcel_set(s, g, G_HELD);
 	else if (message_expires(s, m) <= s->now)
-		group_expire(s, g, NULL);
+		parcel_expire(s, g, NULL);
 	else if (site == SITE_DOWN)
-		group_wait(s, g, s->now + backoff);
+		parcel_wait(s, g, s->now + backoff);
 	else
-		group_retry(s, g, s->now + backoff);
+		parcel_retry(s, g, s->now + backoff);
 }
 
 static struct str
@@ -207,8 +207,8 @@ site_words(const struct result *res)
 void
 delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 {
-	struct group *g = del->group;
-	struct message *m = group_message(g);
+	struct parcel *g = del->parcel;
+	struct message *m = parcel_message(g);
 	struct dest *d = g->dest;
 	int64_t backoff;
 
@@ -218,15 +218,15 @@ delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 		records_drop(m);
 		s->stats.recipients -= m->pending;
 		m->pending = 0;
-		group_done(s, g);
+		parcel_done(s, g);
 	} else {
 		/* What a lost agent did is tried again early: it may have been about to succeed. */
 		backoff = res->site == SITE_UNKNOWN && res->n == 0 ? jitter(s, s->settings.minimal_backoff * SECOND)
 		    : message_backoff(s, m);
 		if (apply_result(s, g, res, s->wall + backoff) > 0)
-			group_deferred(s, g, res->site, backoff);
+			parcel_deferred(s, g, res->site, backoff);
 		else
-			group_done(s, g);
+			parcel_done(s, g);
 	}
 	dest_place(s, d);
 	message_settle(s, m);
@@ -331,9 +331,9 @@ sched_moved(struct sched *s, uint64_t id, enum spool_dir dir)
 		return;
 	m->moving = false;
 	m->dir = (uint8_t)dir;
-	for (struct group *g = m->groups; g < m->groups + m->ngroups; g++)
+	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
 		if (g->state == G_PARKED)
-			group_ready(s, g, false);
+			parcel_ready(s, g, false);
 }
 
 void
@@ -342,10 +342,10 @@ message_free(struct sched *s, struct message *m)
 	struct rcpt *r = message_rcpts(m);
 
 	records_drop(m);
-	for (struct group *g = m->groups + m->ngroups; g-- > m->groups;) {
+	for (struct parcel *g = m->parcels + m->nparcels; g-- > m->parcels;) {
 		ENSURE(g->state != G_FLIGHT);
 		if (g->state != G_DONE)
-			group_done(s, g);
+			parcel_done(s, g);
 	}
 	for (uint32_t i = 0; i < m->nrcpts; i++, r++)
 		reason_put(s, &r->why);

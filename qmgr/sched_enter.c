@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A message enters: its recipients are sorted into groups, and all of it is packed into one allocation. */
+/* A message enters: its recipients are sorted into parcels, and all of it is packed into one allocation. */
 #include "qmgr/sched_core.h"
 
 struct place {                                         /* one unfinished recipient, while they are sorted */
@@ -10,7 +10,7 @@ struct place {                                         /* one unfinished recipie
 struct plan {
 	struct place *v;
 	struct place  one;                             /* most messages have one */
-	size_t        n, groups, pending, text;
+	size_t        n, parcels, pending, text;
 };
 
 /* -- the table of ids -- */
@@ -96,9 +96,9 @@ place_cmp(const void *va, const void *vb)
 }
 
 static bool
-starts_group(const struct plan *p, size_t i, size_t in_group)
+starts_parcel(const struct plan *p, size_t i, size_t in_parcel)
 {
-	if (i == 0 || in_group >= p->v[i].dest->t->limits.recipients)
+	if (i == 0 || in_parcel >= p->v[i].dest->t->limits.recipients)
 		return true;
 	return p->v[i].dest != p->v[i - 1].dest || p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
 }
@@ -106,7 +106,7 @@ starts_group(const struct plan *p, size_t i, size_t in_group)
 static void
 plan_make(struct sched *s, struct plan *p, const struct sched_rcpt *rcpts, size_t n)
 {
-	size_t in_group = 0;
+	size_t in_parcel = 0;
 
 	*p = (struct plan){ .v = NULL };
 	p->v = n > 1 ? mem_array(n, sizeof *p->v) : &p->one;
@@ -124,10 +124,10 @@ plan_make(struct sched *s, struct plan *p, const struct sched_rcpt *rcpts, size_
 	}
 	if (p->n > 1)
 		qsort(p->v, p->n, sizeof *p->v, place_cmp);
-	for (size_t i = 0; i < p->pending; i++, in_group++)
-		if (starts_group(p, i, in_group)) {
-			p->groups++;
-			in_group = 0;
+	for (size_t i = 0; i < p->pending; i++, in_parcel++)
+		if (starts_parcel(p, i, in_parcel)) {
+			p->parcels++;
+			in_parcel = 0;
 		}
 }
 
@@ -165,15 +165,15 @@ fill_rcpt(struct sched *s, struct message *m, struct rcpt *r, const struct sched
 }
 
 static void
-fill_groups(struct sched *s, struct message *m, const struct plan *p)
+fill_parcels(struct sched *s, struct message *m, const struct plan *p)
 {
-	struct group *g = NULL;
+	struct parcel *g = NULL;
 	uint32_t place = 0;
 
 	for (size_t i = 0; i < p->pending; i++) {
-		if (starts_group(p, i, g ? g->n : 0)) {
-			g = &m->groups[place];
-			*g = (struct group){ .dest = p->v[i].dest, .place = place++, .first = (uint32_t)i, .state = G_HELD };
+		if (starts_parcel(p, i, g ? g->n : 0)) {
+			g = &m->parcels[place];
+			*g = (struct parcel){ .dest = p->v[i].dest, .place = place++, .first = (uint32_t)i, .state = G_HELD };
 			list_init(&g->link);
 			dest_ref(s, g->dest);
 		}
@@ -185,14 +185,14 @@ fill_groups(struct sched *s, struct message *m, const struct plan *p)
 static struct message *
 message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 {
-	size_t bytes = sizeof(struct message) + p->groups * sizeof(struct group) + p->n * sizeof(struct rcpt) +
+	size_t bytes = sizeof(struct message) + p->parcels * sizeof(struct parcel) + p->n * sizeof(struct rcpt) +
 	    in->sender.n + p->text;
 	struct message *m = mem_new(bytes);
 	char *text;
 
 	*m = (struct message){ .id = in->id, .arrived = in->arrived.us, .queued = s->wall, .size = in->size,
 		.bytes = (uint32_t)bytes, .content_at = in->content_at, .flags = in->flags, .nrcpts = (uint32_t)p->n,
-		.ngroups = (uint32_t)p->groups, .pending = (uint32_t)p->pending,
+		.nparcels = (uint32_t)p->parcels, .pending = (uint32_t)p->pending,
 		.failed = (uint32_t)(p->n - p->pending), .sender_n = (uint16_t)in->sender.n, .dir = (uint8_t)in->dir,
 		.held = in->dir == SPOOL_HOLD };
 	text = pack((char *)(uintptr_t)message_text(m), in->sender);
@@ -202,7 +202,7 @@ message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 		fill_rcpt(s, m, r, p->v[i].in, &text);
 		r->state = i < p->pending ? R_PENDING : R_FAILED;
 	}
-	fill_groups(s, m, p);
+	fill_parcels(s, m, p);
 	return m;
 }
 
@@ -211,15 +211,15 @@ message_start(struct sched *s, struct message *m, const struct plan *p)
 {
 	if (m->held)
 		return;
-	for (struct group *g = m->groups; g < m->groups + m->ngroups; g++) {
+	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++) {
 		int64_t wait = p->v[g->first].in->next_try.us - s->wall;
 
 		if (p->v[g->first].in->next_try.us && wait > 0)
-			group_retry(s, g, s->now + wait);
+			parcel_retry(s, g, s->now + wait);
 		else if (g->dest->t->limits.deferred)
-			group_wait(s, g, s->now);
+			parcel_wait(s, g, s->now);
 		else
-			group_ready(s, g, false);
+			parcel_ready(s, g, false);
 	}
 }
 

@@ -2,15 +2,15 @@
 /* What operators can do to a message, and the walk that finds the messages to do it to. */
 #include "qmgr/sched_core.h"
 
-/* Take every group that is not being delivered to `state`, from the last on, so that none becomes its follower's turn. */
+/* Take every parcel that is not being delivered to `state`, from the last on, so that none becomes its follower's turn. */
 static void
-stop_groups(struct sched *s, struct message *m)
+stop_parcels(struct sched *s, struct message *m)
 {
-	for (struct group *g = m->groups + m->ngroups; g-- > m->groups;) {
+	for (struct parcel *g = m->parcels + m->nparcels; g-- > m->parcels;) {
 		if (g->state == G_DONE || g->state == G_FLIGHT)
 			continue;
-		group_take(s, g);
-		group_set(s, g, G_HELD);
+		parcel_take(s, g);
+		parcel_set(s, g, G_HELD);
 		dest_place(s, g->dest);
 	}
 }
@@ -25,11 +25,11 @@ move_to(struct sched *s, struct message *m, enum spool_dir dir)
 }
 
 static void
-start_groups(struct sched *s, struct message *m, bool front)
+start_parcels(struct sched *s, struct message *m, bool front)
 {
-	for (struct group *g = m->groups; g < m->groups + m->ngroups; g++)
+	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
 		if (g->state == G_HELD)
-			group_ready(s, g, front && g == m->groups);
+			parcel_ready(s, g, front && g == m->parcels);
 }
 
 static bool
@@ -38,7 +38,7 @@ op_hold(struct sched *s, struct message *m)
 	if (m->held || m->pending == 0)
 		return false;
 	m->held = true;
-	stop_groups(s, m);
+	stop_parcels(s, m);
 	message_settle(s, m);
 	return true;
 }
@@ -51,7 +51,7 @@ op_release(struct sched *s, struct message *m)
 	m->held = false;
 	/* Off hold on disk first: a crash must not put it back. */
 	move_to(s, m, SPOOL_DEFERRED);
-	start_groups(s, m, false);
+	start_parcels(s, m, false);
 	return true;
 }
 
@@ -63,7 +63,7 @@ op_flush(struct sched *s, struct message *m)
 
 	if (m->held || m->pending == 0)
 		return false;
-	for (struct group *g = m->groups; g < m->groups + m->ngroups; g++) {
+	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++) {
 		struct dest *d = g->dest;
 		bool dead;
 
@@ -74,8 +74,8 @@ op_flush(struct sched *s, struct message *m)
 			continue;
 		if (dead)
 			d->probe_at = s->now;
-		group_take(s, g);
-		group_ready(s, g, dead);
+		parcel_take(s, g);
+		parcel_ready(s, g, dead);
 		any = true;
 	}
 	return any || m->active > 0;
@@ -85,7 +85,7 @@ static bool
 op_delete(struct sched *s, struct message *m)
 {
 	m->deleted = true;
-	stop_groups(s, m);
+	stop_parcels(s, m);
 	message_settle(s, m);
 	return true;
 }
@@ -99,11 +99,11 @@ op_expire(struct sched *s, struct message *m)
 		return false;
 	m->forced = true;
 	why = reason_get(s, STR("4.4.7"), STR("message expired by the administrator"), STR(""), STR(""));
-	for (struct group *g = m->groups + m->ngroups; g-- > m->groups;)
+	for (struct parcel *g = m->parcels + m->nparcels; g-- > m->parcels;)
 		if (g->state != G_DONE && g->state != G_FLIGHT) {
 			struct dest *d = g->dest;
 
-			group_expire(s, g, why);
+			parcel_expire(s, g, why);
 			dest_place(s, d);
 		}
 	reason_put(s, &why);
@@ -132,7 +132,7 @@ void
 sched_forget(struct sched *s, struct message *m)
 {
 	ENSURE(m->inflight == 0);
-	stop_groups(s, m);
+	stop_parcels(s, m);
 	message_unlink(s, m);
 	message_free(s, m);
 }
@@ -142,9 +142,8 @@ sched_requeue(struct sched *s, struct message *m, sched_route *route, void *arg)
 {
 	struct sched_rcpt *rcpts;
 	struct sched_msg view;
-	bool moving = m->moving;
 
-	if (m->inflight || m->deleted || m->bouncing)
+	if (m->inflight || m->deleted || m->bouncing || m->moving)
 		return false;
 	records_flush(s, m);
 	sched_view(m, &view);
@@ -160,9 +159,8 @@ sched_requeue(struct sched *s, struct message *m, sched_route *route, void *arg)
 		if (rcpts[i].state == JRN_PENDING)
 			route(arg, rcpts[i].addr, &rcpts[i].transport, &rcpts[i].nexthop);
 	}
-	stop_groups(s, m);
+	stop_parcels(s, m);
 	message_unlink(s, m);
-	view.dir = moving ? SPOOL_DEFERRED : view.dir;
 	ENSURE(sched_enter(s, &view, rcpts, m->nrcpts));
 	free(rcpts);
 	message_free(s, m);

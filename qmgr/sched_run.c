@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Timers and deliveries: which destination gets a free agent, and which of its groups. */
+/* Timers and deliveries: which destination gets a free agent, and which of its parcels. */
 #include "qmgr/sched_core.h"
 
 /* -- deliveries under way -- */
@@ -37,7 +37,7 @@ delivery_find(const struct sched *s, uint64_t name)
 {
 	uint32_t slot = (uint32_t)name;
 
-	if (slot >= s->ndeliveries || s->deliveries[slot]->group == NULL)
+	if (slot >= s->ndeliveries || s->deliveries[slot]->parcel == NULL)
 		return NULL;
 	return delivery_name(s->deliveries[slot]) == name ? s->deliveries[slot] : NULL;
 }
@@ -51,11 +51,11 @@ agent_load(struct agent *a)
 		heap_del(&a->t->free, &a->load);
 }
 
-/* The agent and the destination have one less; what becomes of the group is the caller's to say. */
+/* The agent and the destination have one less; what becomes of the parcel is the caller's to say. */
 void
 delivery_end(struct sched *s, struct delivery *del)
 {
-	struct group *g = del->group;
+	struct parcel *g = del->parcel;
 	struct dest *d = g->dest;
 
 	ENSURE(d->busy > 0 && del->agent->busy > 0);
@@ -66,9 +66,9 @@ delivery_end(struct sched *s, struct delivery *del)
 	d->busy--;
 	if (!d->quick)
 		d->t->suspects--;
-	group_message(g)->inflight--;
+	parcel_message(g)->inflight--;
 	s->stats.deliveries--;
-	del->group = NULL;
+	del->parcel = NULL;
 	list_push(&s->free_deliveries, &del->by_age);
 }
 
@@ -115,23 +115,23 @@ transport_pick(const struct sched *s, struct transport *t)
 	return NULL;
 }
 
-static struct group *
-first_group(struct list *l)
+static struct parcel *
+first_parcel(struct list *l)
 {
 	struct list *first = list_first(l);
 
-	return first ? container_of(first, struct group, link) : NULL;
+	return first ? container_of(first, struct parcel, link) : NULL;
 }
 
-/* The next group of a destination, out of its list; NULL: there is none after all. */
-static struct group *
+/* The next parcel of a destination, out of its list; NULL: there is none after all. */
+static struct parcel *
 dest_next(struct sched *s, struct dest *d)
 {
-	struct group *g;
+	struct parcel *g;
 
-	for (int i = 0; i < RELEASE_AT_ONCE && (g = first_group(&d->released)) != NULL; i++) {
-		group_take(s, g);
-		group_ready(s, g, false);
+	for (int i = 0; i < RELEASE_AT_ONCE && (g = first_parcel(&d->released)) != NULL; i++) {
+		parcel_take(s, g);
+		parcel_ready(s, g, false);
 	}
 	for (;;) {
 		struct lane *lane = NULL;
@@ -140,26 +140,26 @@ dest_next(struct sched *s, struct dest *d)
 			lane = container_of(d->lanes.next, struct lane, link);
 			list_remove(&lane->link);
 			list_push(&d->lanes, &lane->link);
-			g = first_group(&lane->groups);
-		} else if ((g = first_group(&d->released)) == NULL && d->state == DEST_DEAD) {
-			g = first_group(&d->waiting);
+			g = first_parcel(&lane->parcels);
+		} else if ((g = first_parcel(&d->released)) == NULL && d->state == DEST_DEAD) {
+			g = first_parcel(&d->waiting);
 		}
 		if (g == NULL)
 			return NULL;
-		group_take(s, g);
-		if (!group_message(g)->moving)
+		parcel_take(s, g);
+		if (!parcel_message(g)->moving)
 			return g;
-		group_set(s, g, G_PARKED);
+		parcel_set(s, g, G_PARKED);
 		if (lane)
-			group_next_turn(s, g);
+			parcel_next_turn(s, g);
 	}
 }
 
 static void
 tell_agent(struct sched *s, struct delivery *del)
 {
-	struct group *g = del->group;
-	struct message *m = group_message(g);
+	struct parcel *g = del->parcel;
+	struct message *m = parcel_message(g);
 	const struct rcpt *r = message_rcpts(m) + g->first;
 	struct sched_delivery out = { .delivery = delivery_name(del), .agent = del->agent->owner, .m = m,
 		.queued = { m->queued }, .nexthop = g->dest->nexthop };
@@ -178,7 +178,7 @@ tell_agent(struct sched *s, struct delivery *del)
 static void
 dest_deliver(struct sched *s, struct dest *d, struct agent *a)
 {
-	struct group *g = dest_next(s, d);
+	struct parcel *g = dest_next(s, d);
 	struct delivery *del;
 
 	if (g == NULL) {
@@ -186,7 +186,7 @@ dest_deliver(struct sched *s, struct dest *d, struct agent *a)
 		return;
 	}
 	del = delivery_new(s);
-	del->group = g;
+	del->parcel = g;
 	del->agent = a;
 	del->started = s->now;
 	del->probe = d->state == DEST_DEAD;
@@ -201,11 +201,11 @@ dest_deliver(struct sched *s, struct dest *d, struct agent *a)
 		d->t->suspects++;
 	if (d->t->limits.rate_delay)
 		d->rate_at = s->now + d->t->limits.rate_delay * SECOND;
-	group_message(g)->inflight++;
+	parcel_message(g)->inflight++;
 	s->stats.deliveries++;
-	group_set(s, g, G_FLIGHT);
+	parcel_set(s, g, G_FLIGHT);
 	tell_agent(s, del);
-	group_next_turn(s, g);
+	parcel_next_turn(s, g);
 	dest_rotate(s, d);
 }
 
@@ -239,7 +239,7 @@ find_slow(struct sched *s)
 
 	while ((l = list_first(&s->by_age)) != NULL) {
 		struct delivery *del = container_of(l, struct delivery, by_age);
-		struct dest *d = del->group->dest;
+		struct dest *d = del->parcel->dest;
 
 		if (del->started + SLOW_SECONDS * SECOND > s->now)
 			return del->started + SLOW_SECONDS * SECOND;
@@ -285,9 +285,9 @@ run_timers(struct sched *s)
 		heap_del(&s->dest_timers, n);
 		dest_place(s, container_of(n, struct dest, timer));
 	}
-	while ((n = heap_min(&s->group_timers)) != NULL && n->key <= s->now) {
-		heap_del(&s->group_timers, n);
-		group_timer(s, container_of(n, struct group, timer));
+	while ((n = heap_min(&s->parcel_timers)) != NULL && n->key <= s->now) {
+		heap_del(&s->parcel_timers, n);
+		parcel_timer(s, container_of(n, struct parcel, timer));
 	}
 }
 
@@ -304,7 +304,7 @@ sched_run(struct sched *s)
 	if ((unrecorded = find_unrecorded(s)) < at)
 		at = unrecorded;
 	at = earlier(at, &s->dest_timers);
-	at = earlier(at, &s->group_timers);
+	at = earlier(at, &s->parcel_timers);
 	return at == NEVER ? TIME_NEVER : (struct time){ at * 1000 };
 }
 
@@ -360,8 +360,8 @@ sched_agent_gone(struct sched *s, struct agent **at)
 		return;
 	while ((l = list_first(&a->deliveries)) != NULL) {
 		struct delivery *del = container_of(l, struct delivery, by_agent);
-		struct group *g = del->group;
-		struct message *m = group_message(g);
+		struct parcel *g = del->parcel;
+		struct message *m = parcel_message(g);
 		struct rcpt *r = message_rcpts(m) + g->first;
 
 		for (uint32_t i = 0; i < g->n; i++, r++)

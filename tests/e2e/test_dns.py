@@ -4,8 +4,8 @@ import house, sink
 from dnsd import Dns
 
 
-def world(zone, **settings):
-    s = sink.Sink()
+def world(zone, host="127.0.0.1", **settings):
+    s = sink.Sink(host=host)
     d = Dns(zone)
     m = house.Postroad(dns=d, smtp_tcp_port=str(s.port), smtp_connect_timeout="2s", dns_timeout="3s", inet_protocols="ipv4", **settings)
     return s, d, m
@@ -74,10 +74,10 @@ def test_malformed_records_are_ignored():
 
 
 def test_address_literals_need_no_names():
-    s, d, m = world({})
-    qid = m.send(rcpts="bob@[127.0.0.1]")
+    s, d, m = world({}, host="127.0.0.5")
+    qid = m.send(rcpts="bob@[127.0.0.5]")
     s.wait(1)
-    m.wait_log(rf"{qid}: to=<bob@\[127\.0\.0\.1\]>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:{s.port}, .*status=sent")
+    m.wait_log(rf"{qid}: to=<bob@\[127\.0\.0\.5\]>, relay=127\.0\.0\.5\[127\.0\.0\.5\]:{s.port}, .*status=sent")
 
 
 def test_own_host_as_best_mx_is_a_loop():

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Groups: their states, the lanes in which they wait for their turn, and their timers.
+/* Parcels: their states, the lanes in which they wait for their turn, and their timers.
  *
  *	HELD     an operator's
  *	RETRY    until its own time
@@ -50,7 +50,7 @@ lane_get(struct sched *s, struct dest *d, uint32_t sender)
 			return l;
 	l = mem_new(sizeof *l);
 	*l = (struct lane){ .next = *slot, .dest = d, .sender = sender };
-	list_init(&l->groups);
+	list_init(&l->parcels);
 	*slot = l;
 	s->lanes_used++;
 	list_push(&d->lanes, &l->link);
@@ -107,10 +107,10 @@ message_backoff(struct sched *s, const struct message *m)
 }
 
 void
-group_set(struct sched *s, struct group *g, enum group_state state)
+parcel_set(struct sched *s, struct parcel *g, enum parcel_state state)
 {
-	struct message *m = group_message(g);
-	bool was = group_active(g->state), is = group_active((uint8_t)state);
+	struct message *m = parcel_message(g);
+	bool was = parcel_active(g->state), is = parcel_active((uint8_t)state);
 
 	g->state = (uint8_t)state;
 	if (was && !is)
@@ -123,101 +123,101 @@ group_set(struct sched *s, struct group *g, enum group_state state)
 }
 
 static bool
-has_turn_before(const struct group *g)
+has_turn_before(const struct parcel *g)
 {
-	const struct group *before = g - 1;
+	const struct parcel *before = g - 1;
 
 	return g->place > 0 && before->dest == g->dest && (before->state == G_READY || before->state == G_TURN);
 }
 
 static int64_t
-first_look(const struct sched *s, const struct group *g)
+first_look(const struct sched *s, const struct parcel *g)
 {
 	return dest_blocked(s, g->dest) == WHY_SITE ? s->now : s->now + GRACE_SECONDS * SECOND;
 }
 
 void
-group_ready(struct sched *s, struct group *g, bool front)
+parcel_ready(struct sched *s, struct parcel *g, bool front)
 {
-	struct message *m = group_message(g);
+	struct message *m = parcel_message(g);
 
 	if (m->moving) {
-		group_set(s, g, G_PARKED);
+		parcel_set(s, g, G_PARKED);
 		return;
 	}
 	if (!front && has_turn_before(g)) {
-		group_set(s, g, G_TURN);
+		parcel_set(s, g, G_TURN);
 		return;
 	}
 	g->lane = lane_get(s, g->dest, (uint32_t)(str_hash(message_sender(m)) % LANES_MAX));
 	if (front) {
-		list_push_front(&g->lane->groups, &g->link);
+		list_push_front(&g->lane->parcels, &g->link);
 		list_remove(&g->lane->link);
 		list_push_front(&g->dest->lanes, &g->lane->link);
 	} else {
-		list_push(&g->lane->groups, &g->link);
+		list_push(&g->lane->parcels, &g->link);
 	}
-	group_set(s, g, G_READY);
-	heap_put(&s->group_timers, &g->timer, first_look(s, g));
+	parcel_set(s, g, G_READY);
+	heap_put(&s->parcel_timers, &g->timer, first_look(s, g));
 	dest_place(s, g->dest);
 }
 
 void
-group_take(struct sched *s, struct group *g)
+parcel_take(struct sched *s, struct parcel *g)
 {
-	heap_del(&s->group_timers, &g->timer);
+	heap_del(&s->parcel_timers, &g->timer);
 	list_remove(&g->link);
-	if (g->lane && list_empty(&g->lane->groups))
+	if (g->lane && list_empty(&g->lane->parcels))
 		lane_free(s, g->lane);
 	g->lane = NULL;
 }
 
 void
-group_next_turn(struct sched *s, struct group *g)
+parcel_next_turn(struct sched *s, struct parcel *g)
 {
-	struct group *after = g + 1;
+	struct parcel *after = g + 1;
 
-	if (g->place + 1 < group_message(g)->ngroups && after->state == G_TURN && after->dest == g->dest)
-		group_ready(s, after, false);
+	if (g->place + 1 < parcel_message(g)->nparcels && after->state == G_TURN && after->dest == g->dest)
+		parcel_ready(s, after, false);
 }
 
 /* Wait for the destination; `until`: when to look again if nobody lets it go. */
 void
-group_wait(struct sched *s, struct group *g, int64_t until)
+parcel_wait(struct sched *s, struct parcel *g, int64_t until)
 {
-	int64_t expires = message_expires(s, group_message(g));
+	int64_t expires = message_expires(s, parcel_message(g));
 
-	group_take(s, g);
+	parcel_take(s, g);
 	list_push(&g->dest->waiting, &g->link);
-	group_set(s, g, G_WAIT);
-	heap_put(&s->group_timers, &g->timer, expires < until && expires > s->now ? expires : until);
+	parcel_set(s, g, G_WAIT);
+	heap_put(&s->parcel_timers, &g->timer, expires < until && expires > s->now ? expires : until);
 }
 
 void
-group_retry(struct sched *s, struct group *g, int64_t at)
+parcel_retry(struct sched *s, struct parcel *g, int64_t at)
 {
-	int64_t expires = message_expires(s, group_message(g));
+	int64_t expires = message_expires(s, parcel_message(g));
 
-	group_take(s, g);
-	group_set(s, g, G_RETRY);
-	heap_put(&s->group_timers, &g->timer, expires < at && expires > s->now ? expires : at);
+	parcel_take(s, g);
+	parcel_set(s, g, G_RETRY);
+	heap_put(&s->parcel_timers, &g->timer, expires < at && expires > s->now ? expires : at);
 }
 
 void
-group_done(struct sched *s, struct group *g)
+parcel_done(struct sched *s, struct parcel *g)
 {
 	struct dest *d = g->dest;
 
-	group_take(s, g);
-	group_set(s, g, G_DONE);
+	parcel_take(s, g);
+	parcel_set(s, g, G_DONE);
 	dest_unref(s, d);
 }
 
 /* Its recipients have failed for good.  otherwise: why, for those that were never tried. */
 void
-group_expire(struct sched *s, struct group *g, struct reason *otherwise)
+parcel_expire(struct sched *s, struct parcel *g, struct reason *otherwise)
 {
-	struct message *m = group_message(g);
+	struct message *m = parcel_message(g);
 	struct rcpt *r = message_rcpts(m) + g->first;
 
 	for (uint32_t i = 0; i < g->n; i++, r++) {
@@ -234,7 +234,7 @@ group_expire(struct sched *s, struct group *g, struct reason *otherwise)
 		s->stats.recipients--;
 		record_rcpt(s, m, r, JRN_T_EXPIRED, 0);
 	}
-	group_done(s, g);
+	parcel_done(s, g);
 	if (!m->expiry_told && s->verbs->expired)
 		s->verbs->expired(s->arg, m);
 	m->expiry_told = true;
@@ -263,15 +263,15 @@ blocked_reason(struct sched *s, const struct dest *d, enum sched_why why)
 
 /* Say so in the log, remember it for who asks, and look again in a while. */
 static void
-group_suspend(struct sched *s, struct group *g, enum sched_why why)
+parcel_suspend(struct sched *s, struct parcel *g, enum sched_why why)
 {
-	struct message *m = group_message(g);
+	struct message *m = parcel_message(g);
 	struct rcpt *r = message_rcpts(m) + g->first;
 	struct reason *reason = blocked_reason(s, g->dest, why);
 	bool ready = g->state == G_READY;
 
 	if (message_expires(s, m) <= s->now) {
-		group_expire(s, g, reason);
+		parcel_expire(s, g, reason);
 	} else {
 		for (uint32_t i = 0; i < g->n; i++, r++) {
 			if (r->state != R_PENDING)
@@ -285,17 +285,17 @@ group_suspend(struct sched *s, struct group *g, enum sched_why why)
 				reason_set(s, &r->why, reason);
 			}
 		}
-		group_wait(s, g, s->now + message_backoff(s, m));
+		parcel_wait(s, g, s->now + message_backoff(s, m));
 	}
 	reason_put(s, &reason);
 	dest_place(s, g->dest);
 	if (ready)
-		group_next_turn(s, g);
+		parcel_next_turn(s, g);
 	message_settle(s, m);
 }
 
 void
-group_timer(struct sched *s, struct group *g)
+parcel_timer(struct sched *s, struct parcel *g)
 {
 	struct dest *d = g->dest;
 	enum sched_why why = dest_blocked(s, d);
@@ -304,12 +304,12 @@ group_timer(struct sched *s, struct group *g)
 	if (d->t->limits.deferred && g->state != G_READY)
 		why = WHY_DEFER;
 	if (why != WHY_TURN) {
-		group_suspend(s, g, why);
+		parcel_suspend(s, g, why);
 	} else if (g->state != G_READY) {
-		group_take(s, g);
-		group_ready(s, g, false);
+		parcel_take(s, g);
+		parcel_ready(s, g, false);
 	} else {
-		heap_put(&s->group_timers, &g->timer,
+		heap_put(&s->parcel_timers, &g->timer,
 		    s->now + (d->t->agents ? s->settings.minimal_backoff : GRACE_SECONDS) * SECOND);
 	}
 }
