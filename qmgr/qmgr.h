@@ -13,7 +13,7 @@
 #include "util/ipc.h"
 #include "util/map.h"
 
-enum { DISK_LANES = 4, QMGR_FRAME_MAX = 16 << 20 };
+enum { DISK_LANES = 2, QMGR_FRAME_MAX = 16 << 20 };
 
 enum peer_kind { PEER_ENTERS, PEER_AGENT, PEER_BOUNCE, PEER_CMD, PEER_NOBODY };
 

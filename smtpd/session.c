@@ -55,7 +55,8 @@ is_out_of_turn(struct session *s)
 	struct buf text = BUF(0);
 	struct str bytes;
 
-	if (!session_is_ahead(s))
+	/* Before the greeting the kernel is asked; later what came along with the command tells, at no cost. */
+	if (s->greeted ? !io_has_input(s->io) : !session_is_ahead(s))
 		return false;
 	if (io_some(s->io, &bytes, time_after(time_now(), GOODBYE_SECONDS)) != OK)
 		bytes = STR("");
@@ -173,6 +174,7 @@ greet(struct session *s)
 	log_info("connect from %s", s->from);
 	if (!admit(s) || is_out_of_turn(s))
 		return false;
+	s->greeted = true;
 	io_print(s->io, "220 %s\r\n", s->smtpd->params->smtpd_banner);
 	session_flush(s);
 	return !s->lost && begins_well(s);

@@ -62,6 +62,7 @@ struct session {
 	uint64_t           content;                    /* bytes of content when it broke off in it */
 	enum newlines      newlines;
 	bool               esmtp, may_relay, counted;
+	bool               greeted;                    /* the 220 is on its way */
 	bool               idle;                       /* waits for a command */
 	bool               lost;                       /* nothing can be said to the client any more */
 	struct { uint32_t good, total; } counts[CMD_COUNT + 1];

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RING = 1 << 20, NAP_MS = 2, PATIENCE_MS = 100, CLOSE_MS = 1000 };
+enum { RING = 1 << 20, NAP_MS = 5, NAPS = 20, PATIENCE_MS = 100, CLOSE_MS = 1000 };
 
 _Static_assert((int)LOG_LINE_MAX <= PIPE_BUF, "a line goes into a pipe whole");
 
@@ -234,17 +234,21 @@ add_ms(struct timespec *t, int ms)
 	t->tv_nsec = ns % 1000000000;
 }
 
-/* More lines are likely under way: let them gather, and their writers need not wake anybody. */
+/* More lines are likely under way: let them gather, and their writers need not wake anybody.  Waking costs a busy process
+ * more than writing, so the writer stays awake, if drowsy, for some time after the last line. */
 static void
-nap(void)
+nap(unsigned mine)
 {
 	struct timespec until;
 
-	if (ring.closing || ring.head - ring.tail > RING / 2)
-		return;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	add_ms(&until, NAP_MS);
-	pthread_cond_clockwait(&ring.work, &ring.lock, CLOCK_MONOTONIC, &until);
+	for (int i = 0; i < NAPS; i++) {
+		if (ring.generation != mine || ring.closing || ring.head - ring.tail > RING / 2 ||
+		    (i > 0 && ring.head != ring.tail))
+			return;
+		add_ms(&until, NAP_MS);
+		pthread_cond_clockwait(&ring.work, &ring.lock, CLOCK_MONOTONIC, &until);
+	}
 }
 
 /* The dying thread writes what is left, and tail is its own. */
@@ -276,7 +280,7 @@ writer(void *arg)
 		ring.tail = from + n;
 		ring.writing = false;
 		append_notice();
-		nap();
+		nap(mine);
 	}
 	ring.ended = mine;
 	pthread_cond_signal(&ring.end);
