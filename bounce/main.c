@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bounce - tells senders what could not be delivered.  It asks qmgr for work over one channel, does each job in a task of its
- * own, and answers only when the notice is durable; what it does not answer, qmgr asks again. */
+/* bounce - tells senders what could not be delivered.  It asks qmgr for work over one channel, does
+ * each job in a task of its own, and answers only when the notice is durable; what it does not
+ * answer, qmgr asks again. */
 #include <stdio.h>
 
 #include "bounce/notice.h"
@@ -13,21 +14,23 @@ enum { JOBS_AT_ONCE = 64, FRAME_MAX = 16 << 20, RECONNECT_MS = 500, HELLO_SECOND
 
 static struct {
 	struct service *service;
-	struct spool   *spool;
-	struct ipc     *qmgr;                           /* NULL while there is none */
-	uint64_t        channel;                        /* counts channels, so that no job answers on another one */
-	struct tasks    jobs;
+	struct spool *spool;
+	struct ipc *qmgr; /* NULL while there is none */
+	uint64_t channel; /* counts channels, so that no job answers on another one */
+	struct tasks jobs;
 } bounce;
 
 struct job {
-	uint64_t   channel;
-	struct buf frame;                               /* owns what the message borrows */
+	uint64_t channel;
+	struct buf frame; /* owns what the message borrows */
 };
 
 static void
 answer(const struct msg_bounce *b, const struct msg_entered *entered, enum err e)
 {
-	struct msg_bounced done = { .job = b->job, .err = e, .why = e == OK ? STR("") : str_of(err_why()),
+	struct msg_bounced done = { .job = b->job,
+		.err = e,
+		.why = e == OK ? STR("") : str_of(err_why()),
 		.notice = entered->id };
 	struct buf *out;
 
@@ -55,9 +58,11 @@ run_job(void *arg)
 		qid_text(b.id, id);
 		e = notice_enter(&bounce.service->params, bounce.spool, &b, &entered, &rcpts);
 		if (e == OK)
-			log_info("%s: sender non-delivery notification: %s", id, qid_text(entered.id, notice));
+			log_info("%s: sender non-delivery notification: %s", id,
+			    qid_text(entered.id, notice));
 		else
-			log_warn("%s: no notice to <%.*s> yet: %s", id, STR_ARG(b.sender), err_why());
+			log_warn(
+			    "%s: no notice to <%.*s> yet: %s", id, STR_ARG(b.sender), err_why());
 		if (bounce.qmgr && bounce.channel == j->channel)
 			answer(&b, &entered, e);
 	} else {
@@ -72,7 +77,10 @@ run_job(void *arg)
 static void
 serve(struct ipc *c)
 {
-	struct msg_hello mine = { .role = STR("bounce"), .name = STR("bounce"), .capacity = JOBS_AT_ONCE }, peer;
+	struct msg_hello mine = { .role = STR("bounce"),
+		.name = STR("bounce"),
+		.capacity = JOBS_AT_ONCE },
+			 peer;
 	struct str body;
 	uint16_t tag;
 	enum err e = msg_hello_exchange(c, &mine, &peer);
@@ -93,10 +101,11 @@ serve(struct ipc *c)
 		}
 		j = mem_new(sizeof *j);
 		*j = (struct job){ .channel = bounce.channel, .frame = BUF(FRAME_MAX) };
-		if (!buf_add(&j->frame, body) || task_start(&bounce.jobs, "job", run_job, j) == NULL) {
+		if (!buf_add(&j->frame, body) ||
+		    task_start(&bounce.jobs, "job", run_job, j) == NULL) {
 			buf_free(&j->frame);
 			free(j);
-			break;                          /* the channel closes, and qmgr asks again */
+			break; /* the channel closes, and qmgr asks again */
 		}
 	}
 	bounce.qmgr = NULL;
@@ -112,7 +121,8 @@ keep_channel(void *arg)
 	while (!task_stopping()) {
 		struct time limit = time_after(time_now(), HELLO_SECONDS);
 
-		if (net_connect_unix(service_path(&bounce.service->params, "qmgr", path), limit, &fd) == OK) {
+		if (net_connect_unix(
+			service_path(&bounce.service->params, "qmgr", path), limit, &fd) == OK) {
 			struct ipc *c;
 
 			if (task_fd_add(fd) != OK)
@@ -135,7 +145,8 @@ run(struct service *s)
 	tasks_init(&bounce.jobs);
 	tasks_init(&channel);
 	qid_setup((unsigned)s->params.queue_id_node, s->slot);
-	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), false, &bounce.spool) != OK)
+	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), false,
+		&bounce.spool) != OK)
 		log_fatal("%s", err_why());
 	task_start(&channel, "qmgr channel", keep_channel, NULL);
 	service_ready();
@@ -151,7 +162,9 @@ int
 main(int argc, char **argv)
 {
 	static const struct service_spec spec = {
-		.prog = "bounce", .helpers = 4, .run = run,
+		.prog = "bounce",
+		.helpers = 4,
+		.run = run,
 		.promises = "reads message files, makes new ones; talks to qmgr",
 	};
 

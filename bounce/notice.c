@@ -10,10 +10,10 @@ enum { NOTICE_MAX = 64 << 20, LINE_LONG = 998 };
 
 /* Reading the original blocks on the disk, so it is done by a helper thread. */
 struct original {
-	struct spool            *spool;
+	struct spool *spool;
 	const struct msg_bounce *job;
-	size_t                   want;
-	struct buf               text;
+	size_t want;
+	struct buf text;
 };
 
 static enum err
@@ -26,7 +26,8 @@ read_original(void *arg)
 
 	TRY(spool_open_content(o->spool, (enum spool_dir)o->job->dir, o->job->id, &fd));
 	room = buf_room(&o->text, o->want);
-	e = room ? fd_read_all(fd, room, o->want, o->job->content_at) : fail(E_TOOBIG, "message too large");
+	e = room ? fd_read_all(fd, room, o->want, o->job->content_at)
+		 : fail(E_TOOBIG, "message too large");
 	if (e == OK)
 		buf_grew(&o->text, o->want);
 	close(fd);
@@ -59,10 +60,15 @@ static enum err
 write_notice(const struct params *p, struct original *o, uint64_t id, struct buf *out)
 {
 	bool headers_only = o->job->size > (uint64_t)p->bounce_size_limit;
-	struct dsn d = { .params = p, .job = o->job, .id = id, .now = wall_now(), .headers_only = headers_only };
+	struct dsn d = { .params = p,
+		.job = o->job,
+		.id = id,
+		.now = wall_now(),
+		.headers_only = headers_only };
 
-	o->want = headers_only && o->job->size > (uint64_t)p->header_size_limit ? (size_t)p->header_size_limit
-										: (size_t)o->job->size;
+	o->want = headers_only && o->job->size > (uint64_t)p->header_size_limit
+		      ? (size_t)p->header_size_limit
+		      : (size_t)o->job->size;
 	TRY(task_offload(read_original, o));
 	d.original = headers_only ? message_header(buf_str(&o->text)) : buf_str(&o->text);
 	d.eight_bit = (content_flags(d.original) & MF_8BIT) != 0;
@@ -95,7 +101,11 @@ notice_enter(const struct params *p, struct spool *s, const struct msg_bounce *j
 	if (e != OK)
 		return e;
 	msg_rcpt_put(rcpts, &r);
-	*entered = (struct msg_entered){ .id = m.id, .arrived = m.arrived.us, .size = m.size, .flags = m.flags,
-		.content_at = m.content_at, .rcpts = buf_str(rcpts) };
+	*entered = (struct msg_entered){ .id = m.id,
+		.arrived = m.arrived.us,
+		.size = m.size,
+		.flags = m.flags,
+		.content_at = m.content_at,
+		.rcpts = buf_str(rcpts) };
 	return OK;
 }

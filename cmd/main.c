@@ -10,7 +10,11 @@
 
 typedef int command_fn(struct cmd *c, int argc, char **argv);
 
-struct named { const char *name; command_fn *run; const char *help; };
+struct named {
+	const char *name;
+	command_fn *run;
+	const char *help;
+};
 
 #define C(name, fn, help) { name, fn, help },
 static const struct named subcommands[] = { COMMANDS(C) }, links[] = { COMMAND_LINKS(C) };
@@ -31,7 +35,8 @@ usage(FILE *out, int status)
 	fprintf(out, "usage: postroad [-c DIR] [-v] [--json] COMMAND ...\n\n");
 	for (size_t i = 0; i < countof(subcommands); i++)
 		fprintf(out, "  %-10s %s\n", subcommands[i].name, subcommands[i].help);
-	fprintf(out, "\nDIR holds main.cf and master.cf; %s unless given.  Also callable by these names:\n",
+	fprintf(out,
+	    "\nDIR holds main.cf and master.cf; %s unless given.  Also callable by these names:\n",
 	    POSTROAD_SYSCONF);
 	for (size_t i = 0; i < countof(links); i++)
 		fprintf(out, "  %-10s %s\n", links[i].name, links[i].help);
@@ -63,7 +68,8 @@ cmd_params(const struct cmd *c, struct params *p)
 	return false;
 }
 
-/* Take the flags that stand before the subcommand; the index of the first word that is none, or -1. */
+/* Take the flags that stand before the subcommand; the index of the first word that is none, or -1.
+ */
 static int
 flags(struct cmd *c, int argc, char **argv)
 {
@@ -104,7 +110,8 @@ main(int argc, char **argv)
 	}
 	at = flags(&c, argc, argv);
 	if (at == argc || at < 0)
-		return usage(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr, at < 0 && argc == 2 ? 0 : 64);
+		return usage(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,
+		    at < 0 && argc == 2 ? 0 : 64);
 	if (strcmp(argv[at], "help") == 0)
 		return usage(stdout, 0);
 	what = find(subcommands, countof(subcommands), argv[at]);

@@ -63,10 +63,17 @@ cmd_postqueue(struct cmd *c, int argc, char **argv)
 	return queue_do(c, &r, 1, no_items, NULL, &counted);
 }
 
-static const struct { int flag; enum queue_op op; const char *done; } super[] = {
-	{ 'd', QUEUE_DELETE, "Deleted" },          { 'h', QUEUE_HOLD, "Placed on hold" },
-	{ 'H', QUEUE_RELEASE, "Released from hold" }, { 'r', QUEUE_REQUEUE, "Requeued" },
-	{ 'e', QUEUE_EXPIRE, "Force-expired" },    { 'f', QUEUE_EXPIRE, "Force-expired" },
+static const struct {
+	int flag;
+	enum queue_op op;
+	const char *done;
+} super[] = {
+	{'d',  QUEUE_DELETE,  "Deleted"           },
+	{ 'h', QUEUE_HOLD,    "Placed on hold"    },
+	{ 'H', QUEUE_RELEASE, "Released from hold"},
+	{ 'r', QUEUE_REQUEUE, "Requeued"          },
+	{ 'e', QUEUE_EXPIRE,  "Force-expired"     },
+	{ 'f', QUEUE_EXPIRE,  "Force-expired"     },
 };
 
 /* One action on one id, on ALL, or on the ids that standard input has a line each of. */
@@ -78,14 +85,17 @@ super_one(struct cmd *c, size_t action, const char *what)
 	int status = 0;
 
 	if (strcmp(what, "-") != 0) {
-		struct queue_request r = { .op = super[action].op, .by = strcmp(what, "ALL") == 0 ? BY_ALL : BY_ID,
+		struct queue_request r = { .op = super[action].op,
+			.by = strcmp(what, "ALL") == 0 ? BY_ALL : BY_ID,
 			.what = str_of(what) };
 
 		status = queue_do(c, &r, 1, no_items, NULL, &total);
 	} else {
 		while (status == 0 && fgets(line, sizeof line, stdin)) {
 			struct str id = str_trim(str_of(line));
-			struct queue_request r = { .op = super[action].op, .by = BY_ID, .what = id };
+			struct queue_request r = {
+				.op = super[action].op, .by = BY_ID, .what = id
+			};
 
 			if (id.n > 0) {
 				status = queue_do(c, &r, 1, no_items, NULL, &counted);
@@ -94,7 +104,8 @@ super_one(struct cmd *c, size_t action, const char *what)
 		}
 	}
 	if (total > 0)
-		fprintf(stderr, "postsuper: %s: %u message%s\n", super[action].done, total, total == 1 ? "" : "s");
+		fprintf(stderr, "postsuper: %s: %u message%s\n", super[action].done, total,
+		    total == 1 ? "" : "s");
 	return status;
 }
 

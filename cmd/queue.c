@@ -5,25 +5,35 @@
 #include "util/mem.h"
 
 static const struct verb {
-	const char   *name;
+	const char *name;
 	enum queue_op op;
-	const char   *past;
+	const char *past;
 } verbs[] = {
-	{ "list", QUEUE_LIST, "listed" },          { "flush", QUEUE_FLUSH, "flushed" },
-	{ "hold", QUEUE_HOLD, "held" },            { "release", QUEUE_RELEASE, "released" },
-	{ "delete", QUEUE_DELETE, "deleted" },     { "requeue", QUEUE_REQUEUE, "requeued" },
-	{ "expire", QUEUE_EXPIRE, "expired" },
+	{"list",     QUEUE_LIST,    "listed"  },
+	{ "flush",   QUEUE_FLUSH,   "flushed" },
+	{ "hold",    QUEUE_HOLD,    "held"    },
+	{ "release", QUEUE_RELEASE, "released"},
+	{ "delete",  QUEUE_DELETE,  "deleted" },
+	{ "requeue", QUEUE_REQUEUE, "requeued"},
+	{ "expire",  QUEUE_EXPIRE,  "expired" },
 };
 
-static const struct { const char *flag; enum queue_by by; } criteria[] = {
-	{ "--sender", BY_SENDER }, { "--recipient", BY_RECIPIENT }, { "--destination", BY_DESTINATION },
+static const struct {
+	const char *flag;
+	enum queue_by by;
+} criteria[] = {
+	{"--sender",       BY_SENDER     },
+	{ "--recipient",   BY_RECIPIENT  },
+	{ "--destination", BY_DESTINATION},
 };
 
 static int
 usage(const struct cmd *c)
 {
-	cmd_warn(c, "usage: postroad queue [list | flush | hold | release | delete | requeue | expire] [--dry-run]\n"
-		    "           [all | ID ... | --sender ADDRESS | --recipient ADDRESS | --destination DOMAIN]\n"
+	cmd_warn(c, "usage: postroad queue [list | flush | hold | release | delete | requeue | "
+		    "expire] [--dry-run]\n"
+		    "           [all | ID ... | --sender ADDRESS | --recipient ADDRESS | "
+		    "--destination DOMAIN]\n"
 		    "       postroad queue show ID");
 	return 64;
 }
@@ -52,15 +62,17 @@ parse(int argc, char **argv, const struct verb *verb, bool *dry, struct queue_re
 			if (strcmp(argv[i], criteria[k].flag) == 0) {
 				if (++i == argc)
 					return -1;
-				r[n++] = (struct queue_request){ .by = criteria[k].by, .what = str_of(argv[i]) };
+				r[n++] = (struct queue_request){ .by = criteria[k].by,
+					.what = str_of(argv[i]) };
 				taken = true;
 			}
 		if (taken)
 			continue;
 		if (argv[i][0] == '-')
 			return -1;
-		r[n++] = (struct queue_request){ .by = strcasecmp(argv[i], "all") == 0 ? BY_ALL : BY_ID,
-			.what = str_of(argv[i]) };
+		r[n++] =
+		    (struct queue_request){ .by = strcasecmp(argv[i], "all") == 0 ? BY_ALL : BY_ID,
+			    .what = str_of(argv[i]) };
 	}
 	if (n == 0 && (verb->op == QUEUE_LIST || verb->op == QUEUE_FLUSH))
 		r[n++] = (struct queue_request){ .by = BY_ALL };
@@ -88,9 +100,11 @@ change(struct cmd *c, const struct verb *verb, bool dry, struct queue_request *r
 	}
 	free(counted);
 	if (c->json)
-		printf("{\"%s\": %u, \"dry_run\": %s}\n", verb->past, total, dry ? "true" : "false");
+		printf(
+		    "{\"%s\": %u, \"dry_run\": %s}\n", verb->past, total, dry ? "true" : "false");
 	else if (status == 0 || total > 0)
-		printf("%s%u message%s %s\n", dry ? "would have " : "", total, total == 1 ? "" : "s", verb->past);
+		printf("%s%u message%s %s\n", dry ? "would have " : "", total,
+		    total == 1 ? "" : "s", verb->past);
 	return status;
 }
 
@@ -103,7 +117,8 @@ cmd_queue(struct cmd *c, int argc, char **argv)
 	int status, n;
 
 	if (argc == 3 && (strcmp(argv[1], "show") == 0 || strcmp(argv[1], "cat") == 0))
-		return queue_show(c, str_of(argv[2]), SHOW_ENVELOPE | SHOW_HEADER | SHOW_BODY | SHOW_MARKS);
+		return queue_show(
+		    c, str_of(argv[2]), SHOW_ENVELOPE | SHOW_HEADER | SHOW_BODY | SHOW_MARKS);
 	for (size_t i = 0; i < countof(verbs) && !known; i++)
 		if (strcmp(argv[1], verbs[i].name) == 0) {
 			verb = &verbs[i];

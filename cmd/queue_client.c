@@ -11,22 +11,25 @@
 enum { FRAME_MAX = 16 << 20, CONNECT_SECONDS = 5, ANSWER_SECONDS = 600 };
 
 struct session {
-	struct cmd                 *cmd;
-	struct params               params;
+	struct cmd *cmd;
+	struct params params;
 	const struct queue_request *requests;
-	size_t                      n;
-	queue_item_fn              *fn;
-	void                       *arg;
-	uint32_t                   *counted;
-	bool                        reached;           /* qmgr took the channel */
-	enum err                    result;
+	size_t n;
+	queue_item_fn *fn;
+	void *arg;
+	uint32_t *counted;
+	bool reached; /* qmgr took the channel */
+	enum err result;
 };
 
 /* One request: its items, then the count that ends it. */
 static enum err
 ask(struct session *s, struct ipc *c, uint32_t number, const struct queue_request *r)
 {
-	struct msg_queue q = { .request = number, .op = (uint8_t)r->op, .by = (uint8_t)r->by, .dry = r->dry,
+	struct msg_queue q = { .request = number,
+		.op = (uint8_t)r->op,
+		.by = (uint8_t)r->by,
+		.dry = r->dry,
 		.what = r->what };
 	struct msg_item item;
 	struct msg_counted end;
@@ -46,7 +49,9 @@ ask(struct session *s, struct ipc *c, uint32_t number, const struct queue_reques
 		} else if (tag == MSG_COUNTED_TAG) {
 			TRY(msg_counted_get(body, &end));
 			s->counted[number] = end.matched;
-			return end.err == OK ? OK : fail((enum err)(end.err % ERR_COUNT), "%.*s", STR_ARG(end.why));
+			return end.err == OK ? OK
+					     : fail((enum err)(end.err % ERR_COUNT), "%.*s",
+						   STR_ARG(end.why));
 		} else {
 			return fail(E_IPC, "unexpected %s from qmgr", msg_name(tag));
 		}
@@ -56,7 +61,9 @@ ask(struct session *s, struct ipc *c, uint32_t number, const struct queue_reques
 static enum err
 converse(struct session *s, struct ipc *c)
 {
-	struct msg_hello mine = { .role = STR("cmd"), .name = str_of(s->cmd->name), .pid = (uint32_t)getpid() };
+	struct msg_hello mine = {
+		.role = STR("cmd"), .name = str_of(s->cmd->name), .pid = (uint32_t)getpid()
+	};
 	struct msg_hello peer;
 
 	TRY(msg_hello_exchange(c, &mine, &peer));
@@ -74,8 +81,8 @@ run(void *arg)
 	struct ipc *c;
 	int fd;
 
-	s->result = net_connect_unix(service_path(&s->params, "qmgr", path),
-	    time_after(time_now(), CONNECT_SECONDS), &fd);
+	s->result = net_connect_unix(
+	    service_path(&s->params, "qmgr", path), time_after(time_now(), CONNECT_SECONDS), &fd);
 	if (s->result == OK && (s->result = task_fd_add(fd)) == OK) {
 		c = ipc_new(fd, FRAME_MAX, 0);
 		s->result = converse(s, c);
@@ -85,10 +92,12 @@ run(void *arg)
 }
 
 int
-queue_do(struct cmd *c, const struct queue_request *requests, size_t n, queue_item_fn *fn, void *arg,
-    uint32_t *counted)
+queue_do(struct cmd *c, const struct queue_request *requests, size_t n, queue_item_fn *fn,
+    void *arg, uint32_t *counted)
 {
-	struct session s = { .cmd = c, .requests = requests, .n = n, .fn = fn, .arg = arg, .counted = counted };
+	struct session s = {
+		.cmd = c, .requests = requests, .n = n, .fn = fn, .arg = arg, .counted = counted
+	};
 	int status = 0;
 
 	if (!cmd_params(c, &s.params))

@@ -9,7 +9,9 @@ enum { REASON_COLUMNS = 76 };
 static const char *
 queue_name(const struct msg_item *item)
 {
-	return item->active ? "active" : spool_dir_name(item->dir < SPOOL_DIR_COUNT ? item->dir : SPOOL_CORRUPT);
+	return item->active
+		   ? "active"
+		   : spool_dir_name(item->dir < SPOOL_DIR_COUNT ? item->dir : SPOOL_CORRUPT);
 }
 
 static void
@@ -21,8 +23,9 @@ print_json(const struct msg_item *item)
 	char id[QID_TEXT];
 	const char *comma = "";
 
-	buf_printf(&line, "{\"queue_name\": \"%s\", \"queue_id\": \"%s\", \"arrival_time\": %" PRId64
-			  ", \"message_size\": %" PRIu64 ", \"forced_expire\": %s, \"sender\": ",
+	buf_printf(&line,
+	    "{\"queue_name\": \"%s\", \"queue_id\": \"%s\", \"arrival_time\": %" PRId64
+	    ", \"message_size\": %" PRIu64 ", \"forced_expire\": %s, \"sender\": ",
 	    queue_name(item), qid_text(item->id, id), item->arrived / 1000000, item->size,
 	    item->forced_expire ? "true" : "false");
 	buf_add_json(&line, item->sender);
@@ -39,8 +42,8 @@ print_json(const struct msg_item *item)
 			buf_add_json(&line, r.reason);
 		}
 		if (r.attempts > 0)
-			buf_printf(&line, ", \"attempts\": %" PRIu32 ", \"next_try\": %" PRId64, r.attempts,
-			    r.next_try / 1000000);
+			buf_printf(&line, ", \"attempts\": %" PRIu32 ", \"next_try\": %" PRId64,
+			    r.attempts, r.next_try / 1000000);
 		buf_addc(&line, '}');
 		comma = ", ";
 	}
@@ -61,7 +64,8 @@ print_rcpts(const struct msg_item *item)
 			struct buf clean = BUF(0);
 
 			buf_add_clean(&clean, r.reason);
-			printf("%*s(%s)\n", clean.n < REASON_COLUMNS ? (int)(REASON_COLUMNS - clean.n) : 0, "",
+			printf("%*s(%s)\n",
+			    clean.n < REASON_COLUMNS ? (int)(REASON_COLUMNS - clean.n) : 0, "",
 			    buf_cstr(&clean));
 			buf_free(&clean);
 			reason = r.reason;
@@ -80,7 +84,10 @@ print_text(struct queue_lister *l, const struct msg_item *item)
 	if (l->messages == 0)
 		puts("----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------");
 	qid_text(item->id, id);
-	strcat(id, item->active ? "*" : item->dir == SPOOL_HOLD ? "!" : item->forced_expire ? "#" : "");
+	strcat(id, item->active              ? "*"
+		   : item->dir == SPOOL_HOLD ? "!"
+		   : item->forced_expire     ? "#"
+					     : "");
 	strftime(when, sizeof when, "%a %b %e %H:%M:%S", localtime_r(&at, &tm));
 	printf("%-17s %8" PRIu64 " %19.19s %.*s\n", id, item->size, when,
 	    STR_ARG(item->sender.n > 0 ? item->sender : STR("MAILER-DAEMON")));
@@ -109,8 +116,8 @@ queue_list_end(const struct queue_lister *l)
 	if (l->messages == 0)
 		puts("Mail queue is empty");
 	else
-		printf("-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n", (l->bytes + 1023) / 1024, l->messages,
-		    l->messages == 1 ? "" : "s");
+		printf("-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n",
+		    (l->bytes + 1023) / 1024, l->messages, l->messages == 1 ? "" : "s");
 }
 
 int

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The queue without qmgr: for listings the spool is only read; for changes its lock is taken first (docs/SPOOL.md, rule 8). */
+/* The queue without qmgr: for listings the spool is only read; for changes its lock is taken first
+ * (docs/SPOOL.md, rule 8). */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -11,15 +12,15 @@
 static const enum spool_dir listed[] = { SPOOL_INCOMING, SPOOL_DEFERRED, SPOOL_HOLD };
 
 struct work {
-	const struct params        *params;
+	const struct params *params;
 	const struct queue_request *request;
-	struct spool               *spool;
-	queue_item_fn              *fn;
-	void                       *arg;
-	pthread_mutex_t             lock;              /* the scan calls back from several threads */
-	uint64_t                   *ids;               /* what a change applies to, done after the scan */
-	enum spool_dir             *dirs;
-	size_t                      n, cap;
+	struct spool *spool;
+	queue_item_fn *fn;
+	void *arg;
+	pthread_mutex_t lock; /* the scan calls back from several threads */
+	uint64_t *ids;        /* what a change applies to, done after the scan */
+	enum spool_dir *dirs;
+	size_t n, cap;
 };
 
 static bool
@@ -39,7 +40,8 @@ matches(const struct work *w, const struct spool_view *v)
 		return address_same(r->what, v->msg.sender);
 	case BY_RECIPIENT:
 		for (size_t i = 0; i < v->msg.nrcpts; i++)
-			if (v->progress[i].state <= JRN_DEFERRED && address_same(r->what, v->msg.rcpts[i].addr))
+			if (v->progress[i].state <= JRN_DEFERRED &&
+			    address_same(r->what, v->msg.rcpts[i].addr))
 				return true;
 		return false;
 	case BY_DESTINATION:
@@ -47,8 +49,8 @@ matches(const struct work *w, const struct spool_view *v)
 		for (size_t i = 0; i < v->msg.nrcpts && !found; i++) {
 			route_find(w->params, v->msg.rcpts[i].addr, &route);
 			found = v->progress[i].state <= JRN_DEFERRED &&
-			    (str_ieq(buf_str(&route.nexthop), r->what) ||
-				str_ieq(address_domain(v->msg.rcpts[i].addr), r->what));
+				(str_ieq(buf_str(&route.nexthop), r->what) ||
+				    str_ieq(address_domain(v->msg.rcpts[i].addr), r->what));
 		}
 		route_fini(&route);
 		return found;
@@ -60,13 +62,18 @@ static void
 show(const struct work *w, const struct spool_view *v)
 {
 	struct buf rcpts = BUF(64 << 20);
-	struct msg_item item = { .id = v->msg.id, .dir = (uint8_t)v->msg.dir, .arrived = v->msg.arrived.us,
-		.size = v->msg.size, .sender = v->msg.sender };
+	struct msg_item item = { .id = v->msg.id,
+		.dir = (uint8_t)v->msg.dir,
+		.arrived = v->msg.arrived.us,
+		.size = v->msg.size,
+		.sender = v->msg.sender };
 
 	for (size_t i = 0; i < v->msg.nrcpts; i++)
 		if (v->progress[i].state <= JRN_DEFERRED) {
-			struct msg_item_rcpt r = { .addr = v->msg.rcpts[i].addr, .orig = v->msg.rcpts[i].orig,
-				.reason = v->progress[i].text, .attempts = v->progress[i].attempts,
+			struct msg_item_rcpt r = { .addr = v->msg.rcpts[i].addr,
+				.orig = v->msg.rcpts[i].orig,
+				.reason = v->progress[i].text,
+				.attempts = v->progress[i].attempts,
 				.next_try = v->progress[i].next_try.us };
 
 			msg_item_rcpt_put(&rcpts, &r);

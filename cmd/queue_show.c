@@ -27,8 +27,8 @@ show_envelope(const struct spool_view *v)
 	if (v->msg.client_addr.n > 0)
 		printf("named_attribute: client_name=%.*s\nnamed_attribute: client_address=%.*s\n"
 		       "named_attribute: helo_name=%.*s\nnamed_attribute: protocol_name=%.*s\n",
-		    STR_ARG(v->msg.client_name), STR_ARG(v->msg.client_addr), STR_ARG(v->msg.client_helo),
-		    STR_ARG(v->msg.protocol));
+		    STR_ARG(v->msg.client_name), STR_ARG(v->msg.client_addr),
+		    STR_ARG(v->msg.client_helo), STR_ARG(v->msg.protocol));
 	printf("sender: %.*s\n", STR_ARG(v->msg.sender));
 	for (size_t i = 0; i < v->msg.nrcpts; i++) {
 		const struct spool_progress *p = &v->progress[i];
@@ -38,8 +38,8 @@ show_envelope(const struct spool_view *v)
 		printf("%s: %.*s\n", p->state <= JRN_DEFERRED ? "recipient" : "done_recipient",
 		    STR_ARG(v->msg.rcpts[i].addr));
 		if (p->state != JRN_PENDING)
-			printf("status: %s %.*s (%.*s), attempts %" PRIu32 "\n", states[p->state], STR_ARG(p->esc),
-			    STR_ARG(p->text), p->attempts);
+			printf("status: %s %.*s (%.*s), attempts %" PRIu32 "\n", states[p->state],
+			    STR_ARG(p->esc), STR_ARG(p->text), p->attempts);
 	}
 }
 

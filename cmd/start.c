@@ -48,7 +48,8 @@ await(int fd, struct buf *said)
 		ssize_t n;
 
 		if (poll(&p, 1, (int)time_ms_until(end)) <= 0)
-			return fail(E_TIMEOUT, "not ready after %d seconds; see the log", START_SECONDS);
+			return fail(
+			    E_TIMEOUT, "not ready after %d seconds; see the log", START_SECONDS);
 		n = read(fd, piece, sizeof piece);
 		if (n <= 0)
 			return OK;
@@ -129,7 +130,7 @@ spool_is_fit(const struct cmd *c, const struct params *p)
 	enum err e;
 
 	if (access(p->queue_directory, F_OK) != 0)
-		return true;                           /* it will be made by the first start */
+		return true; /* it will be made by the first start */
 	e = spool_open(p->queue_directory, spool_sync_of(p->spool_sync), false, &s);
 	if (e == OK)
 		e = spool_self_test(s);

@@ -130,7 +130,8 @@ cmd_abort(struct cmd *c, int argc, char **argv)
 	return end(c, false);
 }
 
-/* A configuration that cannot be used is refused here, where somebody reads the words; master would refuse it too. */
+/* A configuration that cannot be used is refused here, where somebody reads the words; master would
+ * refuse it too. */
 int
 cmd_reload(struct cmd *c, int argc, char **argv)
 {
@@ -149,7 +150,11 @@ cmd_reload(struct cmd *c, int argc, char **argv)
 	return pid == 0;
 }
 
-struct sum { const char *service; unsigned processes; uint64_t sessions, served; };
+struct sum {
+	const char *service;
+	unsigned processes;
+	uint64_t sessions, served;
+};
 
 static size_t
 add_up(const struct board *b, struct sum *sums, size_t max)
@@ -192,16 +197,19 @@ cmd_status(struct cmd *c, int argc, char **argv)
 	if (pid != 0 && b)
 		n = add_up(b, sums, 64);
 	if (c->json)
-		printf("{\"running\": %s, \"pid\": %d, \"services\": [", pid ? "true" : "false", (int)pid);
+		printf("{\"running\": %s, \"pid\": %d, \"services\": [", pid ? "true" : "false",
+		    (int)pid);
 	else if (pid)
-		printf("The mail system is running, pid %d.\n%-28s %9s %9s %9s\n", (int)pid, "service", "processes",
-		    "sessions", "served");
+		printf("The mail system is running, pid %d.\n%-28s %9s %9s %9s\n", (int)pid,
+		    "service", "processes", "sessions", "served");
 	else
 		printf("The mail system is not running.\n");
 	for (size_t i = 0; i < n; i++)
-		printf(c->json ? "%s{\"service\": \"%s\", \"processes\": %u, \"sessions\": %" PRIu64 ", \"served\": %" PRIu64 "}"
+		printf(c->json ? "%s{\"service\": \"%s\", \"processes\": %u, \"sessions\": %" PRIu64
+				 ", \"served\": %" PRIu64 "}"
 			       : "%s%-28s %9u %9" PRIu64 " %9" PRIu64 "\n",
-		    c->json && i > 0 ? ", " : "", sums[i].service, sums[i].processes, sums[i].sessions, sums[i].served);
+		    c->json && i > 0 ? ", " : "", sums[i].service, sums[i].processes,
+		    sums[i].sessions, sums[i].served);
 	if (c->json)
 		printf("]}\n");
 	params_fini(&p);

@@ -10,23 +10,23 @@
 
 enum {
 	ADDRESSES_MAX = 100,
-	NAMES_MAX = 5,                                 /* of one client that are checked */
+	NAMES_MAX = 5, /* of one client that are checked */
 	CACHE_MAX = 1024,
 	CACHE_SECONDS = 60,
 };
 
 struct cached {
-	struct map_node node;                          /* key: address */
-	struct list     by_use;                        /* latest last */
-	struct time     until;
-	char            address[ADDR_TEXT];
-	char            name[DNS_NAME_MAX + 1];
+	struct map_node node; /* key: address */
+	struct list by_use;   /* latest last */
+	struct time until;
+	char address[ADDR_TEXT];
+	char name[DNS_NAME_MAX + 1];
 };
 
 static struct {
-	bool        want4, want6;
-	bool        prefer4, prefer6;
-	struct map  cache;
+	bool want4, want6;
+	bool prefer4, prefer6;
+	struct map cache;
 	struct list by_use;
 } dns;
 
@@ -80,8 +80,8 @@ record_addr(const struct msg_record *r, enum dns_type type, uint16_t port, struc
 }
 
 struct found {
-	enum err    err;
-	size_t      n;
+	enum err err;
+	size_t n;
 	struct addr a[ADDRESSES_MAX];
 };
 
@@ -110,8 +110,8 @@ await(struct dns_question *q, uint16_t port, struct time deadline, struct found 
 	shuffle(f);
 }
 
-/* All of the preferred family first; with no preference they take turns, so that one that does not work at all cannot use up
- * all attempts (smtp_mx_address_limit). */
+/* All of the preferred family first; with no preference they take turns, so that one that does not
+ * work at all cannot use up all attempts (smtp_mx_address_limit). */
 static size_t
 merge(const struct found *v4, const struct found *v6, struct addr *out, size_t max)
 {
@@ -145,7 +145,8 @@ verdict(enum err e4, enum err e6)
 }
 
 enum err
-dns_addresses(struct str host, uint16_t port, struct time deadline, struct addr *out, size_t max, size_t *n)
+dns_addresses(
+    struct str host, uint16_t port, struct time deadline, struct addr *out, size_t max, size_t *n)
 {
 	struct dns_question q4, q6;
 	struct found *f;
@@ -195,12 +196,13 @@ look_up(const struct addr *a, struct time deadline, char name[DNS_NAME_MAX + 1])
 	struct dns_answer ans = { 0 };
 	bool found = false;
 
-	if (addr_reverse_name(a, &reverse) && dns_ask(buf_str(&reverse), DNS_PTR, deadline, &ans) == OK) {
+	if (addr_reverse_name(a, &reverse) &&
+	    dns_ask(buf_str(&reverse), DNS_PTR, deadline, &ans) == OK) {
 		for (size_t i = 0; i < ans.n && i < NAMES_MAX && !found; i++) {
 			struct str s = ans.records[i].text;
 
 			found = s.n <= DNS_NAME_MAX && domain_valid(s) && s.p[0] != '[' &&
-			    leads_back(s, a, deadline);
+				leads_back(s, a, deadline);
 			if (found)
 				snprintf(name, DNS_NAME_MAX + 1, "%.*s", STR_ARG(s));
 		}

@@ -45,7 +45,8 @@ static bool
 part(const struct dsn *d, struct buf *out, const char *description, const char *type)
 {
 	return buf_adds(out, "\r\n--") && write_boundary(d, out) &&
-	    buf_printf(out, "\r\nContent-Description: %s\r\nContent-Type: %s\r\n", description, type);
+	       buf_printf(
+		   out, "\r\nContent-Description: %s\r\nContent-Type: %s\r\n", description, type);
 }
 
 static bool
@@ -58,15 +59,18 @@ write_header(const struct dsn *d, struct buf *out)
 	wall_rfc5322(d->now, date);
 	return buf_printf(out, "Received: by %s (%s)\r\n\tid %016" PRIX64 "; %s\r\n", host,
 		   d->params->mail_name, d->id, date) &&
-	    buf_printf(out, "Date: %s\r\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\r\n", date, host) &&
-	    buf_printf(out, "Subject: Undelivered Mail Returned to Sender\r\nTo: %.*s\r\n",
-		STR_ARG(d->job->sender)) &&
-	    buf_adds(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
-			  "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"") &&
-	    write_boundary(d, out) &&
-	    buf_printf(out, "\"\r\nContent-Transfer-Encoding: %s\r\nMessage-Id: <%" PRId64 ".%016" PRIX64
-			    "@%s>\r\n\r\nThis is a MIME-encapsulated message.\r\n",
-		d->eight_bit ? "8bit" : "7bit", s, d->id, host);
+	       buf_printf(out, "Date: %s\r\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\r\n",
+		   date, host) &&
+	       buf_printf(out, "Subject: Undelivered Mail Returned to Sender\r\nTo: %.*s\r\n",
+		   STR_ARG(d->job->sender)) &&
+	       buf_adds(out, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
+			     "Content-Type: multipart/report; "
+			     "report-type=delivery-status;\r\n\tboundary=\"") &&
+	       write_boundary(d, out) &&
+	       buf_printf(out,
+		   "\"\r\nContent-Transfer-Encoding: %s\r\nMessage-Id: <%" PRId64 ".%016" PRIX64
+		   "@%s>\r\n\r\nThis is a MIME-encapsulated message.\r\n",
+		   d->eight_bit ? "8bit" : "7bit", s, d->id, host);
 }
 
 /* What a person reads. */
@@ -77,13 +81,16 @@ write_text(const struct dsn *d, struct buf *out)
 	struct msg_failed f;
 	bool ok;
 
-	ok = part(d, out, "Notification", "text/plain; charset=us-ascii") &&
-	    buf_printf(out, "\r\nThis is the mail system of %s.\r\n\r\n"
-			    "Your message did not reach the recipients below; the reason follows each\r\n"
-			    "address.  Nothing more will be tried for them.  A report for mail programs and\r\n"
-			    "%s come after this text.\r\n\r\n"
-			    "For help, write to <postmaster@%s> and include this notice.\r\n",
-		d->params->myhostname, d->headers_only ? "the header of your message" : "your message",
+	ok =
+	    part(d, out, "Notification", "text/plain; charset=us-ascii") &&
+	    buf_printf(out,
+		"\r\nThis is the mail system of %s.\r\n\r\n"
+		"Your message did not reach the recipients below; the reason follows each\r\n"
+		"address.  Nothing more will be tried for them.  A report for mail programs and\r\n"
+		"%s come after this text.\r\n\r\n"
+		"For help, write to <postmaster@%s> and include this notice.\r\n",
+		d->params->myhostname,
+		d->headers_only ? "the header of your message" : "your message",
 		d->params->myhostname);
 	while (ok && rest.n > 0) {
 		if (!msg_failed_take(&rest, &f))
@@ -111,13 +118,13 @@ write_recipient(const struct msg_failed *f, struct buf *out)
 		struct buf said = BUF(0);
 
 		ok = buf_printf(&said, "smtp; %.*s", STR_ARG(f->diag)) &&
-		    fold_field(out, "Diagnostic-Code", buf_str(&said));
+		     fold_field(out, "Diagnostic-Code", buf_str(&said));
 		buf_free(&said);
 	} else if (ok) {
 		struct buf said = BUF(0);
 
 		ok = buf_printf(&said, "X-Postroad; %.*s", STR_ARG(f->text)) &&
-		    fold_field(out, "Diagnostic-Code", buf_str(&said));
+		     fold_field(out, "Diagnostic-Code", buf_str(&said));
 		buf_free(&said);
 	}
 	return ok;
@@ -134,9 +141,10 @@ write_status(const struct dsn *d, struct buf *out)
 
 	wall_rfc5322((struct wall){ d->job->arrived }, date);
 	ok = part(d, out, "Delivery report", "message/delivery-status") &&
-	    buf_printf(out, "\r\nReporting-MTA: dns; %s\r\nX-Postroad-Queue-ID: %016" PRIX64 "\r\n"
-			    "X-Postroad-Sender: rfc822; %.*s\r\nArrival-Date: %s\r\n",
-		d->params->myhostname, d->job->id, STR_ARG(d->job->sender), date);
+	     buf_printf(out,
+		 "\r\nReporting-MTA: dns; %s\r\nX-Postroad-Queue-ID: %016" PRIX64 "\r\n"
+		 "X-Postroad-Sender: rfc822; %.*s\r\nArrival-Date: %s\r\n",
+		 d->params->myhostname, d->job->id, STR_ARG(d->job->sender), date);
 	while (ok && rest.n > 0) {
 		if (!msg_failed_take(&rest, &f))
 			return fail(E_IPC, "malformed list of failed recipients");
@@ -155,7 +163,8 @@ write_original(const struct dsn *d, struct buf *out)
 	if (ok && d->eight_bit)
 		ok = buf_adds(out, "Content-Transfer-Encoding: 8bit\r\n");
 	return ok && buf_printf(out, "\r\nReturn-Path: <%.*s>\r\n", STR_ARG(d->job->sender)) &&
-	    buf_add(out, d->original) && (str_ends(d->original, STR("\r\n")) || buf_adds(out, "\r\n"));
+	       buf_add(out, d->original) &&
+	       (str_ends(d->original, STR("\r\n")) || buf_adds(out, "\r\n"));
 }
 
 enum err

@@ -31,14 +31,15 @@ got_done(struct peer *p, struct str body)
 	bool known;
 
 	TRY(msg_done_get(body, &d));
-	most = d.outcomes.n / 13 + 1;                  /* no outcome is shorter than its fixed part */
+	most = d.outcomes.n / 13 + 1; /* no outcome is shorter than its fixed part */
 	outcomes = mem_array(most, sizeof *outcomes);
 	for (rest = d.outcomes; rest.n > 0 && n < most; n++)
 		if (!msg_outcome_take(&rest, &outcomes[n])) {
 			free(outcomes);
 			return fail(E_IPC, "malformed outcomes");
 		}
-	known = p->agent && sched_done(qmgr.sched, p->agent, d.delivery, (enum site_state)d.site, d.site_text, outcomes, n);
+	known = p->agent && sched_done(qmgr.sched, p->agent, d.delivery, (enum site_state)d.site,
+				d.site_text, outcomes, n);
 	free(outcomes);
 	return known ? OK : fail(E_IPC, "result of a delivery that is not its own");
 }
@@ -68,8 +69,11 @@ pong(struct peer *p, struct str body)
 	TRY(msg_ping_get(body, &ping));
 	sched_stats(qmgr.sched, &st);
 	if ((out = ipc_begin(p->ipc, MSG_PONG_TAG)) != NULL) {
-		msg_pong_put(out, &(struct msg_pong){ .request = ping.request, .messages = st.messages,
-		    .recipients = st.recipients, .deliveries = st.deliveries, .scanning = qmgr.readers > 0 });
+		msg_pong_put(out, &(struct msg_pong){ .request = ping.request,
+				      .messages = st.messages,
+				      .recipients = st.recipients,
+				      .deliveries = st.deliveries,
+				      .scanning = qmgr.readers > 0 });
 		ipc_end(p->ipc);
 	}
 	return OK;
@@ -115,7 +119,9 @@ check_peer(int fd)
 	int pid;
 
 	TRY(net_peer_cred(fd, &pid, &uid));
-	return uid == 0 || uid == getuid() ? OK : fail(E_PERM, "process %d of uid %u may not talk to qmgr", pid, uid);
+	return uid == 0 || uid == getuid()
+		   ? OK
+		   : fail(E_PERM, "process %d of uid %u may not talk to qmgr", pid, uid);
 }
 
 static void
@@ -131,7 +137,8 @@ welcome(struct peer *p, const struct msg_hello *h)
 		notice_peer_came(p);
 	/* What came in while it could not reach us had no notice. */
 	if (p->kind == PEER_ENTERS)
-		qmgr.next_sweep = time_min(qmgr.next_sweep, time_after(time_now(), SWEEP_SOON_SECONDS));
+		qmgr.next_sweep =
+		    time_min(qmgr.next_sweep, time_after(time_now(), SWEEP_SOON_SECONDS));
 	wait_wake(&qmgr.sweep);
 	qmgr_kick();
 }
@@ -139,7 +146,11 @@ welcome(struct peer *p, const struct msg_hello *h)
 static WAITS enum err
 serve_peer(struct peer *p)
 {
-	struct msg_hello mine = { .schema = msg_schema(), .role = STR("qmgr"), .name = STR("qmgr"), .pid = (uint32_t)getpid() }, h;
+	struct msg_hello mine = { .schema = msg_schema(),
+		.role = STR("qmgr"),
+		.name = STR("qmgr"),
+		.pid = (uint32_t)getpid() },
+			 h;
 	struct str body;
 	uint16_t tag;
 
@@ -210,6 +221,7 @@ void
 channels_start(void)
 {
 	for (size_t i = 0; i < qmgr.service->nlisten; i++)
-		if (task_start(&qmgr.tasks, "accept", accept_peers, &qmgr.service->listen[i]) == NULL)
+		if (task_start(&qmgr.tasks, "accept", accept_peers, &qmgr.service->listen[i]) ==
+		    NULL)
 			log_fatal("no memory for a task");
 }

@@ -11,11 +11,11 @@ enum work { WORK_RECORD, WORK_MOVE, WORK_REMOVE };
 
 struct job {
 	struct batch_item item;
-	enum work         work;
-	uint64_t          id;
-	enum spool_dir    from, to;
-	bool              durable;
-	struct buf        records;
+	enum work work;
+	uint64_t id;
+	enum spool_dir from, to;
+	bool durable;
+	struct buf records;
 };
 
 static enum err
@@ -32,11 +32,12 @@ work(struct spool *s, struct job *j, enum spool_dir d)
 	return OK;
 }
 
-/* On a helper thread.  A file may have been moved by what came before it in this lane: then it is looked for. */
+/* On a helper thread.  A file may have been moved by what came before it in this lane: then it is
+ * looked for. */
 static void
 run(struct list *items, void *spool)
 {
-	LIST_EACH(items, j, struct job, item.link) {
+	LIST_EACH (items, j, struct job, item.link) {
 		enum spool_dir d = j->from;
 
 		j->item.result = work(spool, j, d);
@@ -54,7 +55,8 @@ try_later(void *arg)
 {
 	struct job *j = arg;
 
-	/* While it waits the job counts as busy, and is not lost to a stop: the next start finds the file. */
+	/* While it waits the job counts as busy, and is not lost to a stop: the next start finds
+	 * the file. */
 	if (task_sleep(time_after(time_now(), RETRY_SECONDS)) == OK) {
 		post(j);
 		return;

@@ -5,8 +5,13 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-/* Routes are made into scratch memory that the scheduler copies from; most mail goes where the last one went. */
-struct texts { struct sched_rcpt *v; struct route *routes; size_t n; };
+/* Routes are made into scratch memory that the scheduler copies from; most mail goes where the last
+ * one went. */
+struct texts {
+	struct sched_rcpt *v;
+	struct route *routes;
+	size_t n;
+};
 
 static void
 texts_make(struct texts *t, size_t n)
@@ -50,8 +55,13 @@ enter_route(void *arg, struct str addr, struct str *transport, struct str *nexth
 void
 enter_notice(const struct msg_entered *e)
 {
-	struct sched_msg m = { .id = e->id, .dir = SPOOL_INCOMING, .arrived = { e->arrived }, .size = e->size,
-		.content_at = e->content_at, .flags = e->flags, .sender = e->sender };
+	struct sched_msg m = { .id = e->id,
+		.dir = SPOOL_INCOMING,
+		.arrived = { e->arrived },
+		.size = e->size,
+		.content_at = e->content_at,
+		.flags = e->flags,
+		.sender = e->sender };
 	struct texts t;
 	struct msg_rcpt r;
 	struct str rest;
@@ -62,7 +72,9 @@ enter_notice(const struct msg_entered *e)
 	texts_make(&t, n);
 	rest = e->rcpts;
 	for (size_t i = 0; i < n && msg_rcpt_take(&rest, &r); i++) {
-		t.v[i] = (struct sched_rcpt){ .index = r.index, .addr = r.addr, .orig = r.orig, .state = JRN_PENDING };
+		t.v[i] = (struct sched_rcpt){
+			.index = r.index, .addr = r.addr, .orig = r.orig, .state = JRN_PENDING
+		};
 		route(&t, i, r.addr);
 	}
 	(void)sched_enter(qmgr.sched, &m, t.v, n);
@@ -72,8 +84,13 @@ enter_notice(const struct msg_entered *e)
 void
 enter_view(const struct spool_view *v)
 {
-	struct sched_msg m = { .id = v->msg.id, .dir = v->msg.dir, .arrived = v->msg.arrived, .size = v->msg.size,
-		.content_at = v->msg.content_at, .flags = v->msg.flags, .sender = v->msg.sender };
+	struct sched_msg m = { .id = v->msg.id,
+		.dir = v->msg.dir,
+		.arrived = v->msg.arrived,
+		.size = v->msg.size,
+		.content_at = v->msg.content_at,
+		.flags = v->msg.flags,
+		.sender = v->msg.sender };
 	struct texts t;
 	size_t n = 0;
 
@@ -87,9 +104,16 @@ enter_view(const struct spool_view *v)
 		route_init(&t.routes[i]);
 		if (p->state == JRN_SENT || (failed && v->noticed))
 			continue;
-		t.v[n] = (struct sched_rcpt){ .index = (uint32_t)i, .addr = v->msg.rcpts[i].addr, .orig = v->msg.rcpts[i].orig,
-			.state = p->state, .attempts = p->attempts, .next_try = p->next_try, .esc = p->esc, .text = p->text,
-			.mta = p->mta, .diag = p->diag };
+		t.v[n] = (struct sched_rcpt){ .index = (uint32_t)i,
+			.addr = v->msg.rcpts[i].addr,
+			.orig = v->msg.rcpts[i].orig,
+			.state = p->state,
+			.attempts = p->attempts,
+			.next_try = p->next_try,
+			.esc = p->esc,
+			.text = p->text,
+			.mta = p->mta,
+			.diag = p->diag };
 		route_find(&qmgr.service->params, t.v[n].addr, &t.routes[i]);
 		t.v[n].transport = buf_str(&t.routes[i].transport);
 		t.v[n].nexthop = buf_str(&t.routes[i].nexthop);
@@ -99,8 +123,13 @@ enter_view(const struct spool_view *v)
 	texts_free(&t);
 }
 
-/* -- ids removed while the disk is being read: what a reader saw before that must not come back to life -- */
-struct gone { struct map_node node; struct list link; uint64_t id; };
+/* -- ids removed while the disk is being read: what a reader saw before that must not come back to
+ * life -- */
+struct gone {
+	struct map_node node;
+	struct list link;
+	uint64_t id;
+};
 
 void
 gone_note(uint64_t id)
@@ -108,7 +137,8 @@ gone_note(uint64_t id)
 	struct gone *g = mem_new(sizeof *g);
 
 	g->id = id;
-	if (map_put(&qmgr.gone, (struct str){ (const char *)&g->id, sizeof g->id }, &g->node) == &g->node)
+	if (map_put(&qmgr.gone, (struct str){ (const char *)&g->id, sizeof g->id }, &g->node) ==
+	    &g->node)
 		list_push(&qmgr.gone_list, &g->link);
 	else
 		free(g);
@@ -123,7 +153,7 @@ gone_recently(uint64_t id)
 void
 gone_clear(void)
 {
-	LIST_EACH(&qmgr.gone_list, g, struct gone, link) {
+	LIST_EACH (&qmgr.gone_list, g, struct gone, link) {
 		list_remove(&g->link);
 		map_del(&qmgr.gone, &g->node);
 		free(g);

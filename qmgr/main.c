@@ -29,8 +29,10 @@ settings(struct sched_settings *s)
 	const struct params *p = &qmgr.service->params;
 
 	*s = (struct sched_settings){
-		.minimal_backoff = p->minimal_backoff_time, .maximal_backoff = p->maximal_backoff_time,
-		.lifetime = p->maximal_queue_lifetime, .bounce_lifetime = p->bounce_queue_lifetime,
+		.minimal_backoff = p->minimal_backoff_time,
+		.maximal_backoff = p->maximal_backoff_time,
+		.lifetime = p->maximal_queue_lifetime,
+		.bounce_lifetime = p->bounce_queue_lifetime,
 		.limits = qmgr_limits,
 	};
 	if (getrandom(&s->seed, sizeof s->seed, GRND_NONBLOCK) != sizeof s->seed)
@@ -55,10 +57,12 @@ static struct time
 wake_at(struct time next)
 {
 	struct time now = time_now(), idle = time_after(now, IDLE_SECONDS);
-	struct time at = next.ns == INT64_MAX ? idle : (struct time){ now.ns + (next.ns - sched_now().ns) };
+	struct time at =
+	    next.ns == INT64_MAX ? idle : (struct time){ now.ns + (next.ns - sched_now().ns) };
 
 	/* A calendar that a test pushes forward is looked at often. */
-	return clock_is_settable() ? time_min(at, time_after_ms(now, TEST_STEP_MS)) : time_min(at, idle);
+	return clock_is_settable() ? time_min(at, time_after_ms(now, TEST_STEP_MS))
+				   : time_min(at, idle);
 }
 
 static void
@@ -75,7 +79,7 @@ schedule(void *arg)
 		if (!qmgr.kicked && wait_park(&qmgr.kick, wake_at(next)) == E_STOPPED)
 			break;
 		if (qmgr.kicked)
-			task_yield();                  /* let the others say what else has happened */
+			task_yield(); /* let the others say what else has happened */
 	}
 }
 
@@ -93,10 +97,12 @@ static void
 wind_up(void)
 {
 	sched_pause(qmgr.sched, true);
-	while (under_way() > 0 && time_before(time_now(), service_deadline()) && service_phase() != PHASE_RUN)
+	while (under_way() > 0 && time_before(time_now(), service_deadline()) &&
+	       service_phase() != PHASE_RUN)
 		if (task_sleep(time_min(service_deadline(), time_after_ms(time_now(), 20))) != OK)
 			break;
-	disk_wait(time_after_ms(service_deadline().ns == INT64_MAX ? time_now() : service_deadline(), GRACE_MS));
+	disk_wait(time_after_ms(
+	    service_deadline().ns == INT64_MAX ? time_now() : service_deadline(), GRACE_MS));
 }
 
 static void
@@ -114,7 +120,8 @@ run(struct service *s)
 	qmgr.sched = sched_new(&set, &qmgr_verbs, NULL);
 	qmgr_event();
 	qid_setup((unsigned)s->params.queue_id_node, s->slot);
-	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), false, &qmgr.spool) != OK ||
+	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), false,
+		&qmgr.spool) != OK ||
 	    spool_lock(qmgr.spool) != OK || spool_self_test(qmgr.spool) != OK)
 		log_fatal("%s", err_why());
 	disk_start();
@@ -134,8 +141,12 @@ int
 main(int argc, char **argv)
 {
 	static const struct service_spec spec = {
-		.prog = "qmgr", .helpers = 8, .run = run, .reload = reload,
-		.promises = "changes and removes message files; talks to the other processes; no network",
+		.prog = "qmgr",
+		.helpers = 8,
+		.run = run,
+		.reload = reload,
+		.promises =
+		    "changes and removes message files; talks to the other processes; no network",
 	};
 
 	return service_main(argc, argv, &spec);

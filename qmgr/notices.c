@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Notices to senders: asked of bounce, asked again until one is durable.  Nothing is forgotten here before that. */
+/* Notices to senders: asked of bounce, asked again until one is durable.  Nothing is forgotten here
+ * before that. */
 #include "qmgr/qmgr.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -9,7 +10,8 @@ enum { RETRY_SECONDS = 5 };
 static struct notice *
 find(uint64_t id)
 {
-	struct map_node *n = map_get(&qmgr.notices_by_id, (struct str){ (const char *)&id, sizeof id });
+	struct map_node *n =
+	    map_get(&qmgr.notices_by_id, (struct str){ (const char *)&id, sizeof id });
 
 	return n ? container_of(n, struct notice, node) : NULL;
 }
@@ -17,7 +19,7 @@ find(uint64_t id)
 static struct peer *
 worker(void)
 {
-	LIST_EACH(&qmgr.peers, p, struct peer, link)
+	LIST_EACH (&qmgr.peers, p, struct peer, link)
 		if (p->kind == PEER_BOUNCE && !ipc_dead(p->ipc))
 			return p;
 	return NULL;
@@ -38,8 +40,15 @@ ask(struct notice *n, const struct message *m)
 		if (sched_failed(m, i, &f))
 			(void)msg_failed_put(&failed, &f);
 	if ((out = ipc_begin(n->peer->ipc, MSG_BOUNCE_TAG)) != NULL) {
-		msg_bounce_put(out, &(struct msg_bounce){ .job = v.id, .id = v.id, .dir = (uint8_t)v.dir, .arrived = v.arrived.us,
-		    .size = v.size, .content_at = v.content_at, .flags = v.flags, .sender = v.sender, .failed = buf_str(&failed) });
+		msg_bounce_put(out, &(struct msg_bounce){ .job = v.id,
+					.id = v.id,
+					.dir = (uint8_t)v.dir,
+					.arrived = v.arrived.us,
+					.size = v.size,
+					.content_at = v.content_at,
+					.flags = v.flags,
+					.sender = v.sender,
+					.failed = buf_str(&failed) });
 		ipc_end(n->peer->ipc);
 	} else {
 		n->peer = NULL;
@@ -57,13 +66,15 @@ notice_want(const struct message *m)
 
 	sched_view(m, &v);
 	if (v.sender.n == 0) {
-		log_info("%s: undeliverable, and there is nobody to tell: discarded", qid_text(v.id, id));
+		log_info("%s: undeliverable, and there is nobody to tell: discarded",
+		    qid_text(v.id, id));
 		return false;
 	}
 	if ((n = find(v.id)) == NULL) {
 		n = mem_new(sizeof *n);
 		n->id = v.id;
-		map_put(&qmgr.notices_by_id, (struct str){ (const char *)&n->id, sizeof n->id }, &n->node);
+		map_put(&qmgr.notices_by_id, (struct str){ (const char *)&n->id, sizeof n->id },
+		    &n->node);
 		list_push(&qmgr.notices, &n->link);
 	}
 	ask(n, m);
@@ -82,7 +93,7 @@ forget(struct notice *n)
 static void
 ask_all(struct time now)
 {
-	LIST_EACH(&qmgr.notices, n, struct notice, link) {
+	LIST_EACH (&qmgr.notices, n, struct notice, link) {
 		const struct message *m = sched_find(qmgr.sched, n->id);
 
 		if (m == NULL)
@@ -102,7 +113,7 @@ notice_peer_came(struct peer *p)
 void
 notice_peer_gone(struct peer *p)
 {
-	LIST_EACH(&qmgr.notices, n, struct notice, link)
+	LIST_EACH (&qmgr.notices, n, struct notice, link)
 		if (n->peer == p)
 			n->peer = NULL;
 	ask_all(time_now());

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qmgr.h - the daemon around the scheduler: channels to the other processes, the disk, the log, and the clock.
+/* qmgr.h - the daemon around the scheduler: channels to the other processes, the disk, the log, and
+ * the clock.
  *
- * All of it runs on the logic thread, in tasks, but for the disk: each message's disk work goes through one of a few lanes,
- * chosen by its id, so that what is done to one message is done in order. */
+ * All of it runs on the logic thread, in tasks, but for the disk: each message's disk work goes
+ * through one of a few lanes, chosen by its id, so that what is done to one message is done in
+ * order. */
 #ifndef QMGR_QMGR_H
 #define QMGR_QMGR_H
 
@@ -17,42 +19,42 @@ enum { DISK_LANES = 2, QMGR_FRAME_MAX = 16 << 20 };
 
 enum peer_kind { PEER_ENTERS, PEER_AGENT, PEER_BOUNCE, PEER_CMD, PEER_NOBODY };
 
-struct peer {                                          /* a channel */
-	struct list    link;                           /* in qmgr.peers */
-	struct ipc    *ipc;
+struct peer {             /* a channel */
+	struct list link; /* in qmgr.peers */
+	struct ipc *ipc;
 	enum peer_kind kind;
-	struct agent  *agent;                          /* of PEER_AGENT; NULL once it has retired and is idle */
-	char           role[32], name[128];
+	struct agent *agent; /* of PEER_AGENT; NULL once it has retired and is idle */
+	char role[32], name[128];
 };
 
 /* A notice that is asked for and not yet durable. */
 struct notice {
-	struct map_node node;                          /* key: the id's bytes */
-	struct list     link;                          /* in qmgr.notices */
-	uint64_t        id;
-	struct peer    *peer;                          /* who works on it; NULL: nobody yet */
-	struct time     not_before;
+	struct map_node node; /* key: the id's bytes */
+	struct list link;     /* in qmgr.notices */
+	uint64_t id;
+	struct peer *peer; /* who works on it; NULL: nobody yet */
+	struct time not_before;
 };
 
 struct qmgr {
 	struct service *service;
-	struct spool   *spool;
-	struct sched   *sched;
-	struct list     peers, notices;
-	struct map      notices_by_id;
-	struct tasks    tasks;
-	struct wait     kick;                          /* something happened: the scheduler wants a turn */
-	bool            kicked;
-	struct batch   *disk[DISK_LANES];
-	size_t          disk_busy;                     /* jobs under way */
-	struct wait     disk_idle;
-	unsigned        readers;                       /* scans and sweeps under way */
-	struct map      gone;                          /* ids removed meanwhile, which they must not bring back */
-	struct list     gone_list;
-	bool            rebuilt;                       /* all that was in the spool at the start is known */
-	struct wait     rebuild_done;
-	struct wait     sweep;                         /* look for unknown messages now */
-	struct time     next_sweep;
+	struct spool *spool;
+	struct sched *sched;
+	struct list peers, notices;
+	struct map notices_by_id;
+	struct tasks tasks;
+	struct wait kick; /* something happened: the scheduler wants a turn */
+	bool kicked;
+	struct batch *disk[DISK_LANES];
+	size_t disk_busy; /* jobs under way */
+	struct wait disk_idle;
+	unsigned readers; /* scans and sweeps under way */
+	struct map gone;  /* ids removed meanwhile, which they must not bring back */
+	struct list gone_list;
+	bool rebuilt; /* all that was in the spool at the start is known */
+	struct wait rebuild_done;
+	struct wait sweep; /* look for unknown messages now */
+	struct time next_sweep;
 };
 
 extern struct qmgr qmgr;
@@ -71,14 +73,14 @@ void disk_stop(void);
 void disk_record(uint64_t id, enum spool_dir d, struct str records, bool durable);
 void disk_move(uint64_t id, enum spool_dir from, enum spool_dir to);
 void disk_remove(uint64_t id, enum spool_dir d);
-WAITS void disk_wait(struct time deadline);            /* until all that was asked for is done */
+WAITS void disk_wait(struct time deadline); /* until all that was asked for is done */
 
 /* notices.c */
 bool notice_want(const struct message *m);
 void notice_peer_came(struct peer *p);
 void notice_peer_gone(struct peer *p);
 void notice_answer(struct peer *p, const struct msg_bounced *b);
-void notice_timer(struct time now);                    /* ask again for what failed */
+void notice_timer(struct time now); /* ask again for what failed */
 
 /* channel.c: accept and serve channels. */
 void channels_start(void);

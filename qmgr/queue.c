@@ -14,8 +14,9 @@ by_recipient(const struct message *m, const struct msg_queue *q)
 		sched_explain(qmgr.sched, m, i, &x);
 		if (x.why == WHY_DONE)
 			continue;
-		if (q->by == BY_RECIPIENT ? address_same(x.addr, q->what) :
-					    str_ieq(x.nexthop, q->what) || str_ieq(address_domain(x.addr), q->what))
+		if (q->by == BY_RECIPIENT
+			? address_same(x.addr, q->what)
+			: str_ieq(x.nexthop, q->what) || str_ieq(address_domain(x.addr), q->what))
 			return true;
 	}
 	return false;
@@ -51,13 +52,24 @@ send_item(struct peer *p, const struct msg_queue *q, const struct message *m)
 	for (uint32_t i = 0; i < sched_rcpts(m); i++) {
 		sched_explain(qmgr.sched, m, i, &x);
 		if (x.why != WHY_DONE)
-			(void)msg_item_rcpt_put(&rcpts, &(struct msg_item_rcpt){ .addr = x.addr, .orig = x.orig, .reason = x.text,
-			    .attempts = x.attempts, .next_try = x.next_try.us, .transport = x.transport, .nexthop = x.nexthop });
+			(void)msg_item_rcpt_put(&rcpts, &(struct msg_item_rcpt){ .addr = x.addr,
+							    .orig = x.orig,
+							    .reason = x.text,
+							    .attempts = x.attempts,
+							    .next_try = x.next_try.us,
+							    .transport = x.transport,
+							    .nexthop = x.nexthop });
 	}
 	if ((out = ipc_begin(p->ipc, MSG_ITEM_TAG)) != NULL) {
-		msg_item_put(out, &(struct msg_item){ .request = q->request, .id = v.id, .dir = (uint8_t)v.dir,
-		    .active = sched_active(m), .forced_expire = sched_forced(m), .arrived = v.arrived.us, .size = v.size,
-		    .sender = v.sender, .rcpts = buf_str(&rcpts) });
+		msg_item_put(out, &(struct msg_item){ .request = q->request,
+				      .id = v.id,
+				      .dir = (uint8_t)v.dir,
+				      .active = sched_active(m),
+				      .forced_expire = sched_forced(m),
+				      .arrived = v.arrived.us,
+				      .size = v.size,
+				      .sender = v.sender,
+				      .rcpts = buf_str(&rcpts) });
 		ipc_end(p->ipc);
 	}
 	buf_free(&rcpts);
@@ -111,15 +123,16 @@ walk(struct peer *p, const struct msg_queue *q, uint32_t *count)
 	return e;
 }
 
-/* What is still only on disk cannot be found: right after the start a request waits until everything is known, unless it is about
- * one message that is known already. */
+/* What is still only on disk cannot be found: right after the start a request waits until
+ * everything is known, unless it is about one message that is known already. */
 static WAITS void
 await_rebuild(const struct msg_queue *q)
 {
 	struct time limit = time_after(time_now(), REBUILD_SECONDS);
 	uint64_t id;
 
-	while (!qmgr.rebuilt && !(q->by == BY_ID && qid_parse(q->what, &id) && sched_find(qmgr.sched, id)))
+	while (!qmgr.rebuilt &&
+	       !(q->by == BY_ID && qid_parse(q->what, &id) && sched_find(qmgr.sched, id)))
 		if (wait_park(&qmgr.rebuild_done, limit) != OK)
 			return;
 }
@@ -129,7 +142,7 @@ queue_request(struct peer *p, const struct msg_queue *borrowed)
 {
 	struct msg_queue q = *borrowed;
 	struct msg_counted end = { .request = q.request };
-	char *what = str_dup(q.what);                  /* the frame is gone with the next one */
+	char *what = str_dup(q.what); /* the frame is gone with the next one */
 	struct message *m;
 	struct buf *out;
 	uint64_t id;

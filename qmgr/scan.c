@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the spool: all of it at the start, while mail is already taken and delivered, and from time to time what nobody told us
- * of (docs/SPOOL.md, rule 7). */
+/* Reading the spool: all of it at the start, while mail is already taken and delivered, and from
+ * time to time what nobody told us of (docs/SPOOL.md, rule 7). */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,16 +12,23 @@
 #include "util/mem.h"
 #include "util/proc.h"
 
-enum { THREADS = 2, QUEUED_MAX = 4096, EACH_TURN = 256, SWEEP_AGE_SECONDS = 5, DEBRIS_AGE = 60, FIRST_SWEEP_SECONDS = 10 };
+enum {
+	THREADS = 2,
+	QUEUED_MAX = 4096,
+	EACH_TURN = 256,
+	SWEEP_AGE_SECONDS = 5,
+	DEBRIS_AGE = 60,
+	FIRST_SWEEP_SECONDS = 10
+};
 
 /* What helper threads read waits here for the logic thread; at most QUEUED_MAX, then they wait. */
 static struct {
-	pthread_mutex_t     lock;
-	pthread_cond_t      room;
-	struct spool_view  *v;
-	size_t              n;
-	bool                stop;
-	int                 fd;                        /* eventfd: something is there */
+	pthread_mutex_t lock;
+	pthread_cond_t room;
+	struct spool_view *v;
+	size_t n;
+	bool stop;
+	int fd; /* eventfd: something is there */
 	struct spool_scan_stats stats[3];
 } found = { .lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER, .fd = -1 };
 
@@ -39,7 +46,7 @@ take(void *arg, struct spool_view *v)
 	go_on = !found.stop;
 	if (go_on) {
 		found.v[found.n++] = *v;
-		v->memory = NULL;                      /* ours now */
+		v->memory = NULL; /* ours now */
 		if (found.n == 1)
 			(void)!write(found.fd, &(uint64_t){ 1 }, 8);
 	}
@@ -112,9 +119,10 @@ report(void)
 		sum.errors += found.stats[i].errors;
 	}
 	if (sum.messages + sum.corrupt + sum.debris + sum.errors > 0)
-		log_info("queue rebuilt: %llu messages, %llu set aside in corrupt, %llu unfinished files removed, %llu errors",
-		    (unsigned long long)sum.messages, (unsigned long long)sum.corrupt, (unsigned long long)sum.debris,
-		    (unsigned long long)sum.errors);
+		log_info("queue rebuilt: %llu messages, %llu set aside in corrupt, %llu unfinished "
+			 "files removed, %llu errors",
+		    (unsigned long long)sum.messages, (unsigned long long)sum.corrupt,
+		    (unsigned long long)sum.debris, (unsigned long long)sum.errors);
 }
 
 static void
@@ -130,7 +138,10 @@ rebuild(void)
 }
 
 /* -- the sweep: ids in incoming that nobody told us of -- */
-struct sweep { uint64_t *ids; size_t n, cap; };
+struct sweep {
+	uint64_t *ids;
+	size_t n, cap;
+};
 
 static void
 collect(void *arg, uint64_t id)
@@ -150,7 +161,10 @@ list_ids(void *arg)
 	return spool_ids(qmgr.spool, SPOOL_INCOMING, collect, arg);
 }
 
-struct one { uint64_t id; struct spool_view v; };
+struct one {
+	uint64_t id;
+	struct spool_view v;
+};
 
 static enum err
 read_one(void *arg)

@@ -19,8 +19,8 @@ active(void *arg, const struct message *m, uint32_t pending)
 
 	(void)arg;
 	sched_view(m, &v);
-	log_info("%s: from=<%.*s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id_of(m, id), STR_ARG(v.sender), v.size,
-	    pending);
+	log_info("%s: from=<%.*s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)",
+	    id_of(m, id), STR_ARG(v.sender), v.size, pending);
 }
 
 static void
@@ -34,11 +34,20 @@ deliver(void *arg, const struct sched_delivery *d)
 	sched_view(d->m, &v);
 	for (size_t i = 0; i < d->n; i++)
 		ENSURE(msg_rcpt_put(&rcpts, &d->rcpts[i]));
-	/* A channel that takes nothing is at its end: its reader will say so, and the delivery is made again. */
+	/* A channel that takes nothing is at its end: its reader will say so, and the delivery is
+	 * made again. */
 	if ((out = ipc_begin(p->ipc, MSG_DELIVER_TAG)) != NULL) {
-		msg_deliver_put(out, &(struct msg_deliver){ .delivery = d->delivery, .id = v.id, .dir = (uint8_t)v.dir,
-		    .arrived = v.arrived.us, .queued = d->queued.us, .size = v.size, .content_at = v.content_at,
-		    .flags = v.flags, .sender = v.sender, .nexthop = d->nexthop, .rcpts = buf_str(&rcpts) });
+		msg_deliver_put(out, &(struct msg_deliver){ .delivery = d->delivery,
+					 .id = v.id,
+					 .dir = (uint8_t)v.dir,
+					 .arrived = v.arrived.us,
+					 .queued = d->queued.us,
+					 .size = v.size,
+					 .content_at = v.content_at,
+					 .flags = v.flags,
+					 .sender = v.sender,
+					 .nexthop = d->nexthop,
+					 .rcpts = buf_str(&rcpts) });
 		ipc_end(p->ipc);
 	}
 	buf_free(&rcpts);
@@ -55,7 +64,8 @@ record(void *arg, const struct message *m, struct str records, bool durable)
 }
 
 static void
-suspended(void *arg, const struct message *m, struct str addr, struct str orig, struct str esc, struct str why)
+suspended(void *arg, const struct message *m, struct str addr, struct str orig, struct str esc,
+    struct str why)
 {
 	struct sched_msg v;
 	struct wall now = wall_now();
@@ -65,8 +75,17 @@ suspended(void *arg, const struct message *m, struct str addr, struct str orig, 
 	(void)arg;
 	sched_view(m, &v);
 	(void)buf_add(&dsn, esc);
-	trace_log(&(struct trace){ .id = id_of(m, id), .to = addr, .orig = orig, .relay = STR("none"), .arrived = v.arrived,
-	    .queued = now, .begun = now, .ended = now, .dsn = buf_cstr(&dsn), .status = "deferred", .text = why });
+	trace_log(&(struct trace){ .id = id_of(m, id),
+	    .to = addr,
+	    .orig = orig,
+	    .relay = STR("none"),
+	    .arrived = v.arrived,
+	    .queued = now,
+	    .begun = now,
+	    .ended = now,
+	    .dsn = buf_cstr(&dsn),
+	    .status = "deferred",
+	    .text = why });
 	buf_free(&dsn);
 }
 
@@ -77,7 +96,8 @@ lost(void *arg, const struct message *m, struct str addr, struct str orig)
 
 	(void)arg;
 	(void)orig;
-	log_warn("%s: to=<%.*s>: the agent died during this delivery; it will be made again, and may then be one too many",
+	log_warn("%s: to=<%.*s>: the agent died during this delivery; it will be made again, and "
+		 "may then be one too many",
 	    id_of(m, id), STR_ARG(addr));
 }
 
@@ -89,8 +109,8 @@ expired(void *arg, const struct message *m)
 
 	(void)arg;
 	sched_view(m, &v);
-	log_info("%s: from=<%.*s>, status=%sexpired, returned to sender", id_of(m, id), STR_ARG(v.sender),
-	    sched_forced(m) ? "force-" : "");
+	log_info("%s: from=<%.*s>, status=%sexpired, returned to sender", id_of(m, id),
+	    STR_ARG(v.sender), sched_forced(m) ? "force-" : "");
 }
 
 static bool
@@ -121,8 +141,15 @@ remove_message(void *arg, const struct message *m)
 }
 
 const struct sched_do qmgr_verbs = {
-	.active = active, .deliver = deliver, .record = record, .suspended = suspended, .lost = lost, .expired = expired,
-	.bounce = bounce, .move = move, .remove = remove_message,
+	.active = active,
+	.deliver = deliver,
+	.record = record,
+	.suspended = suspended,
+	.lost = lost,
+	.expired = expired,
+	.bounce = bounce,
+	.move = move,
+	.remove = remove_message,
 };
 
 void
@@ -132,10 +159,14 @@ qmgr_limits(void *arg, struct str transport, struct sched_limits *out)
 
 	(void)arg;
 	*out = (struct sched_limits){
-		.concurrency = (uint32_t)params_transport(p, transport, "_destination_concurrency_limit"),
-		.initial = (uint32_t)params_transport(p, transport, "_initial_destination_concurrency"),
-		.recipients = (uint32_t)params_transport(p, transport, "_destination_recipient_limit"),
-		.cohorts = (uint32_t)params_transport(p, transport, "_destination_concurrency_failed_cohort_limit"),
+		.concurrency =
+		    (uint32_t)params_transport(p, transport, "_destination_concurrency_limit"),
+		.initial =
+		    (uint32_t)params_transport(p, transport, "_initial_destination_concurrency"),
+		.recipients =
+		    (uint32_t)params_transport(p, transport, "_destination_recipient_limit"),
+		.cohorts = (uint32_t)params_transport(
+		    p, transport, "_destination_concurrency_failed_cohort_limit"),
 		.rate_delay = params_transport(p, transport, "_destination_rate_delay"),
 		.deferred = list_has(str_of(p->defer_transports), transport, false),
 	};
