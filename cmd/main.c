@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "cmd/cmd.h"
 #include "util/log.h"
@@ -87,49 +86,68 @@ flags(struct cmd *c, int argc, char **argv)
 	return i;
 }
 
+/* The name that a link is called by. */
+static const char *
+last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int
+run_link(struct cmd *c, const struct named *what, int argc, char **argv)
+{
+	c->name = what->name;
+	log_stderr(c->name);
+	/* -c DIR may stand first; what else there is belongs to the command. */
+	if (argc > 2 && strcmp(argv[1], "-c") == 0) {
+		c->dir = argv[2];
+		argv[2] = argv[0];
+		argc -= 2;
+		argv += 2;
+	}
+	return what->run(c, argc, argv);
+}
+
+static int
+run_subcommand(struct cmd *c, const struct named *what, int argc, char **argv)
+{
+	char name[64];
+	int kept = 1;
+
+	snprintf(name, sizeof name, "postroad %s", what->name);
+	c->name = name;
+	log_stderr(name);
+	/* --json is at home anywhere. */
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			c->json = true;
+		else
+			argv[kept++] = argv[i];
+	}
+	argv[kept] = NULL;
+	return what->run(c, kept, argv);
+}
+
 int
 main(int argc, char **argv)
 {
 	const char *dir = getenv("MAIL_CONFIG");
 	struct cmd c = { .dir = dir ? dir : POSTROAD_SYSCONF };
-	const struct named *what = find(links, countof(links), basename(mem_dup(argv[0])));
-	char *name = NULL;
+	const struct named *what = find(links, countof(links), last_part(argv[0]));
 	int at;
 
-	if (what) {
-		c.name = what->name;
-		log_stderr(c.name);
-		/* -c DIR may stand first; what else there is belongs to the command. */
-		if (argc > 2 && strcmp(argv[1], "-c") == 0) {
-			c.dir = argv[2];
-			argv[2] = argv[0];
-			argc -= 2;
-			argv += 2;
-		}
-		return what->run(&c, argc, argv);
-	}
-	at = flags(&c, argc, argv);
-	if (at == argc || at < 0)
-		return usage(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,
-		    at < 0 && argc == 2 ? 0 : 64);
-	if (strcmp(argv[at], "help") == 0)
+	if (what)
+		return run_link(&c, what, argc, argv);
+	if (argc == 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0))
 		return usage(stdout, 0);
-	what = find(subcommands, countof(subcommands), argv[at]);
-	if (what == NULL) {
+	at = flags(&c, argc, argv);
+	if (at < 0 || at == argc)
+		return usage(stderr, 64);
+	if ((what = find(subcommands, countof(subcommands), argv[at])) == NULL) {
 		fprintf(stderr, "postroad: unknown command: %s\n", argv[at]);
 		return usage(stderr, 64);
 	}
-	ENSURE(asprintf(&name, "postroad %s", what->name) > 0);
-	c.name = name;
-	log_stderr(name);
-	/* --json is at home anywhere. */
-	for (int i = at + 1, out = at + 1, n = argc; i < n; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
-			c.json = true;
-			argc--;
-		} else {
-			argv[out++] = argv[i];
-		}
-	}
-	return what->run(&c, argc - at, argv + at);
+	return run_subcommand(&c, what, argc - at, argv + at);
 }

@@ -168,6 +168,19 @@ converse(bool *reached)
 	return e;
 }
 
+/* An end of file is a resolver that was replaced; all else is worth a word, but not one for every question. */
+static void
+complain(void)
+{
+	static struct time not_before;
+	struct time now = time_now();
+
+	if (time_before(now, not_before))
+		return;
+	not_before = time_after(now, 1);
+	log_warn("resolver: %s", err_why());
+}
+
 static void
 keeper(void *arg)
 {
@@ -176,9 +189,8 @@ keeper(void *arg)
 		bool reached = false;
 		enum err e = converse(&reached);
 
-		/* An end of file is a resolver that was replaced; all else is worth a word. */
 		if (e != E_EOF && e != E_STOPPED)
-			log_warn("resolver: %s", err_why());
+			complain();
 		finish_failed(!reached || e == E_STOPPED);
 	} while (channel.asked.n > 0);
 	channel.keeping = false;

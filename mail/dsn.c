@@ -3,7 +3,10 @@
 
 #include <inttypes.h>
 
-enum { FOLD_COLUMNS = 79 };
+enum {
+	FOLD_COLUMNS = 78,                             /* RFC 5322 section 2.1.1, */
+	WORD_MAX = 900,                                /* and its hard limit of 998 */
+};
 
 struct str
 message_header(struct str message)
@@ -16,20 +19,35 @@ message_header(struct str message)
 	return end ? str_sub(message, 0, (size_t)(end - message.p) + 2) : message;
 }
 
+/* How far the last line of out has come. */
+static size_t
+column_of(const struct buf *out)
+{
+	struct str s = buf_str(out);
+	size_t lf = str_rfind(s, '\n');
+
+	return lf == s.n ? s.n : s.n - lf - 1;
+}
+
 bool
 fold_field(struct buf *out, const char *name, struct str text)
 {
-	size_t column = strlen(name) + 1;
-	struct str word;
 	bool ok = buf_printf(out, "%s:", name);
+	size_t column = column_of(out);
+	struct str word;
 
-	while (str_word(&text, " \t\r\n", &word)) {
-		if (column + 1 + word.n > FOLD_COLUMNS && column > 4) {
-			ok = ok && buf_adds(out, "\r\n   ");
-			column = 3;
+	while (ok && str_word(&text, " \t\r\n", &word)) {
+		while (ok && word.n > 0) {
+			struct str piece = str_sub(word, 0, WORD_MAX);
+
+			if (column + 1 + piece.n > FOLD_COLUMNS && column > 4) {
+				ok = buf_adds(out, "\r\n   ");
+				column = 3;
+			}
+			ok = ok && buf_addc(out, ' ') && buf_add(out, piece);
+			column += 1 + piece.n;
+			word = str_sub(word, piece.n, word.n);
 		}
-		ok = ok && buf_addc(out, ' ') && buf_add(out, word);
-		column += 1 + word.n;
 	}
 	return ok && buf_adds(out, "\r\n");
 }

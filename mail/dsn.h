@@ -22,7 +22,8 @@ struct dsn {
 enum err dsn_write(const struct dsn *d, struct buf *out) MUST_USE;
 /* The header of a message and its final line end, without the empty line; all of it when there is no empty line. */
 struct str message_header(struct str message);
-/* "Name: text" folded before 79 columns at blanks, with CRLF; continuation lines start with four blanks. */
+/* "Name: text" with CRLF, folded at blanks so that no line has more than 78 columns where that can be; what stands on out's last
+ * line already counts.  Continuation lines start with four blanks; a word of over 900 bytes is broken. */
 bool fold_field(struct buf *out, const char *name, struct str text);
 
 #endif

@@ -109,6 +109,21 @@ start_log(const struct params *p)
 	    p ? p->myhostname : host);
 }
 
+/* Below a new root queue_directory is all there is, and has another name. */
+static void
+plan_root(void)
+{
+	if (self.root == NULL)
+		return;
+	if (geteuid() != 0) {
+		self.root = NULL;                      /* only root could; then nothing is the way it says anyway */
+		return;
+	}
+	if (self.noverrides == OVERRIDES_MAX)
+		log_fatal("more than %d times -o", (int)OVERRIDES_MAX);
+	self.overrides[self.noverrides++] = "queue_directory=/";
+}
+
 static void
 load(void)
 {
@@ -146,11 +161,11 @@ drop_powers(void)
 {
 	const struct params *p = &self.service.params;
 
+	if (self.root && chroot(self.root) < 0)
+		log_fatal("chroot %s: %s", self.root, strerror(errno));
 	if (chdir(p->queue_directory) < 0)
 		log_fatal("chdir %s: %s", p->queue_directory, strerror(errno));
 	self.in_queue_directory = true;
-	if (self.root && geteuid() == 0 && (chroot(self.root) < 0 || chdir("/") < 0))
-		log_fatal("chroot %s: %s", self.root, strerror(errno));
 	if (self.account && proc_become(self.account, p->mail_group) != OK)
 		log_fatal("become %s: %s", self.account, err_why());
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -221,6 +236,7 @@ service_main(int argc, char **argv, const struct service_spec *spec)
 	if (!self.has_master && isatty(STDIN_FILENO))
 		log_fatal("do not run this command by hand");
 	fault_init(spec->prog);
+	plan_root();
 	load();
 	if (self.has_master) {
 		for (int fd = SERVICE_FD_LOG; fd < SERVICE_FD_LISTEN; fd++)

@@ -33,7 +33,7 @@ struct board_slot {
 	_Atomic uint64_t beats;                        /* one a turn of the event loop */
 	_Atomic uint64_t served;                       /* sessions or deliveries begun */
 	_Atomic uint32_t sessions;                     /* now */
-	char             service[52];                  /* NAME/TYPE, cut when longer */
+	char             service[52];                  /* "smtpd 127.0.0.1:25", or "qmgr" when both are the same; cut when longer */
 };
 struct board { struct board_slot slot[BOARD_SLOTS]; };
 

@@ -59,39 +59,38 @@ lock(int fd, int patience)
 	return true;
 }
 
-static enum err
-open_file(const char *path, int *fd)
+enum err
+board_open(const char *data_directory, int *fd)
 {
-	int low = sys_open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct buf path = BUF(0);
+	enum err e = OK;
+	int low;
 
-	if (low < 0)
-		return fail_errno("open %s", path);
-	if ((*fd = fd_high(low)) < 0) {
-		enum err e = fail_errno("open %s", path);
-
-		close(low);
-		return e;
+	buf_printf(&path, "%s/board", data_directory);
+	low = sys_open(buf_cstr(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (low < 0 || (*fd = fd_high(low)) < 0) {
+		e = fail_errno("open %s", buf_cstr(&path));
+		if (low >= 0)
+			close(low);
+	} else if (ftruncate(*fd, sizeof(struct board)) < 0) {
+		e = fail_errno("resize %s", buf_cstr(&path));
 	}
-	if (ftruncate(*fd, sizeof(struct board)) < 0)
-		return fail_errno("resize %s", path);
-	return OK;
+	buf_free(&path);
+	return e;
 }
 
 enum err
-board_open(const char *data_directory, int patience, struct board **board, int *fd)
+board_take_over(int fd, int patience, struct board **board)
 {
-	char path[4200];
-	struct board *b;
+	struct board *b = FAULT(mmap) ? MAP_FAILED
+				      : mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	snprintf(path, sizeof path, "%s/board", data_directory);
-	TRY(open_file(path, fd));
-	b = FAULT(mmap) ? MAP_FAILED : mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	if (b == MAP_FAILED)
-		return fail_errno("map %s", path);
-	if (!lock(*fd, patience)) {
-		kill_former_children(b, *fd);
-		if (!lock(*fd, KILLED_LIMIT))
-			return fail(E_BUSY, "processes of a former master are still there (they have %s open)", path);
+		return fail_errno("map the board");
+	if (!lock(fd, patience)) {
+		kill_former_children(b, fd);
+		if (!lock(fd, KILLED_LIMIT))
+			return fail(E_BUSY, "processes of a former master are still there: they hold the board");
 	}
 	memset((void *)b, 0, sizeof *b);
 	/* Where the round starts: not where a master that was just replaced had started its own. */

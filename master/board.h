@@ -5,9 +5,10 @@
 
 #include "mail/service.h"
 
-/* Make it anew.  While children of a former master still have the old one open, waits `patience` seconds for them, then kills
- * them.  *fd is FD_HIGH or above. */
-enum err board_open(const char *data_directory, int patience, struct board **board, int *fd) MUST_USE;
+/* Its file, made when missing; *fd is FD_HIGH or above. */
+enum err board_open(const char *data_directory, int *fd) MUST_USE;
+/* Map it, empty.  While children of a former master still have it open, waits `patience` seconds for them, then kills them. */
+enum err board_take_over(int fd, int patience, struct board **board) MUST_USE;
 /* A slot for a child, in turn, so that one is not used again soon (queue ids contain it); 0: all are taken. */
 unsigned board_take(struct board *b, const char *name, const char *prog, unsigned generation);
 void     board_give_back(struct board *b, unsigned slot);

@@ -131,15 +131,24 @@ grow(struct master *m, struct crew *c, struct tally t, struct time now)
 	c->wants_extra = false;
 }
 
+/* By the board as it is now: what watch() saw last may be half a second old. */
+static bool
+is_idle(const struct master *m, struct worker *w, struct time now)
+{
+	const struct board_slot *s = &m->board->slot[w->slot];
+
+	if (w->full || s->sessions > 0 || s->served != w->served)
+		w->active = now;
+	return !time_before(now, time_after(w->active, m->params.max_idle));
+}
+
 static void
 shrink(struct master *m, struct crew *c, struct tally t, struct time now)
 {
 	LIST_EACH(&c->workers, w, struct worker, link) {
 		if (t.there <= c->base)
 			return;
-		if (w->leaving || w->outdated || !w->ready)
-			continue;
-		if (time_before(now, time_after(w->active, m->params.max_idle)))
+		if (w->leaving || w->outdated || !w->ready || !is_idle(m, w, now))
 			continue;
 		worker_retire(w);
 		t.there--;

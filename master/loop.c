@@ -162,9 +162,11 @@ tend(struct master *m)
 
 	if (m->state == STOPPING)
 		return;
-	watch(m, now);
-	LIST_EACH(&m->crews, c, struct crew, link)
-		crew_tend(m, c, now);
+	if (m->failure[0] == '\0') {
+		watch(m, now);
+		LIST_EACH(&m->crews, c, struct crew, link)
+			crew_tend(m, c, now);
+	}
 	if (m->state == STARTING)
 		tend_start(m, now);
 	if (m->reloading && all_ready(m)) {

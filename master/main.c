@@ -149,23 +149,32 @@ lock(const char *path)
 	return e;                                      /* held until we end */
 }
 
+/* data_directory is its owner's: what is opened there is opened as the owner, who may have left a link there to a file
+ * that only root may touch. */
+static enum err
+open_data(struct master *m)
+{
+	struct buf path = BUF(0);
+	enum err e;
+
+	buf_printf(&path, "%s/master.lock", m->params.data_directory);
+	e = lock(buf_cstr(&path));
+	buf_free(&path);
+	return e == OK ? board_open(m->params.data_directory, &m->board_fd) : e;
+}
+
 static enum err
 lock_all(void)
 {
 	const struct params *p = &master.params;
-	struct buf path = BUF(0);
-	enum err e;
 
-	TRY(proc_mkdirs(p->data_directory, 0755));
 	TRY(proc_mkdirs(p->queue_directory, 0755));
 	if (chdir(p->queue_directory) < 0)
 		return fail_errno("chdir %s", p->queue_directory);
-	buf_printf(&path, "%s/master.lock", p->data_directory);
-	e = lock(buf_cstr(&path));
-	buf_free(&path);
-	TRY(e);
 	TRY(proc_mkdirs("pid", 0755));
-	return lock("pid/master.pid");
+	TRY(lock("pid/master.pid"));
+	TRY(setup_data_directory(&master));
+	return setup_as_owner(&master, open_data);
 }
 
 static enum err
@@ -198,7 +207,7 @@ start(void)
 		log_warn("open files: %s", err_why());
 	TRY(setup_directories(&master));
 	patience = (int)master.params.stop_drain_time + BOARD_PATIENCE;
-	TRY(board_open(master.params.data_directory, patience, &master.board, &master.board_fd));
+	TRY(board_take_over(master.board_fd, patience, &master.board));
 	master.board->slot[0].pid = getpid();
 	snprintf(master.board->slot[0].service, sizeof master.board->slot[0].service, "master");
 	return make_crews();

@@ -81,7 +81,9 @@ struct master {
 /* -- setup.c: what has to be there before the first child -- */
 /* Settings and table of the configuration directory, all checked; error lines (and warnings) are left in the bufs. */
 enum err setup_load(const char *config_dir, struct params *p, struct table *t, struct buf *errors, struct buf *warnings) MUST_USE;
-enum err setup_directories(struct master *m) MUST_USE;
+enum err setup_data_directory(struct master *m) MUST_USE;
+enum err setup_directories(struct master *m) MUST_USE; /* the spool's; the working directory is queue_directory */
+enum err setup_as_owner(struct master *m, enum err (*fn)(struct master *m)) MUST_USE;  /* with mail_owner's rights only */
 enum err setup_log(struct master *m) MUST_USE;         /* opens the log (again) */
 bool     setup_all_as_root(const struct params *p);    /* root, and asked to let all processes be root */
 /* The last words of a process of ours that died, from the log file; "" when there are none. */

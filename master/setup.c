@@ -96,6 +96,22 @@ own_tree(int dir, const char *path, const struct owner *o, int depth)
 	return e;
 }
 
+/* path is below the working directory or absolute. */
+static enum err
+own(const char *path, const struct owner *o)
+{
+	enum err e;
+	int fd;
+
+	if (!o->apply)
+		return OK;
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		return fail_errno("open %s", path);
+	e = own_tree(fd, path, o, 1);
+	close(fd);
+	return e;
+}
+
 static enum err
 make_spool(const struct params *p, const struct owner *o)
 {
@@ -103,30 +119,65 @@ make_spool(const struct params *p, const struct owner *o)
 
 	TRY(spool_open(p->queue_directory, SYNC_AUTO, false, &s));
 	spool_close(&s);
-	for (int i = 0; o->apply && i < SPOOL_DIR_COUNT; i++) {
-		const char *name = spool_dir_name((enum spool_dir)i);
-		int fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		enum err e;
-
-		if (fd < 0)
-			return fail_errno("open %s/%s", p->queue_directory, name);
-		e = own_tree(fd, name, o, 1);
-		close(fd);
-		TRY(e);
-	}
+	for (int i = 0; i < SPOOL_DIR_COUNT; i++)
+		TRY(own(spool_dir_name((enum spool_dir)i), o));
 	return OK;
+}
+
+/* pid/ stays root's, since a command that kills a process reads there which; but this lock in it is qmgr's. */
+static enum err
+make_qmgr_lock(const struct owner *o)
+{
+	enum err e = OK;
+	int fd;
+
+	if (!o->apply)
+		return OK;
+	if ((fd = open("pid/qmgr.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644)) < 0)
+		return fail_errno("open pid/qmgr.lock");
+	if (fchown(fd, o->uid, o->gid) < 0)
+		e = fail_errno("chown pid/qmgr.lock");
+	close(fd);
+	return e;
+}
+
+enum err
+setup_data_directory(struct master *m)
+{
+	struct owner o;
+
+	TRY(find_owner(m, &o));
+	TRY(proc_mkdirs(m->params.data_directory, 0700));
+	return own(m->params.data_directory, &o);
 }
 
 enum err
 setup_directories(struct master *m)
 {
-	const struct params *p = &m->params;
 	struct owner o;
 
 	TRY(find_owner(m, &o));
-	TRY(make_spool(p, &o));
+	TRY(make_spool(&m->params, &o));
+	TRY(make_qmgr_lock(&o));
 	TRY(make_directory("private", 0700, &o));
 	return make_directory("public", 0710, &o);
+}
+
+enum err
+setup_as_owner(struct master *m, enum err (*fn)(struct master *m))
+{
+	struct owner o;
+	enum err e;
+
+	TRY(find_owner(m, &o));
+	if (!o.apply)
+		return fn(m);
+	if (setegid(o.gid) < 0 || seteuid(o.uid) < 0)
+		return fail_errno("become %s", m->params.mail_owner);
+	e = fn(m);
+	if (seteuid(0) < 0 || setegid(0) < 0)
+		log_fatal("become root again: %s", strerror(errno));
+	return e;
 }
 
 static enum err

@@ -91,8 +91,7 @@ got(struct peer *p, uint16_t tag, struct str body)
 	switch (tag) {
 	case MSG_ENTERED_TAG:
 		TRY(msg_entered_get(body, &entered));
-		enter_notice(&entered);
-		return OK;
+		return enter_notice(&entered);
 	case MSG_DONE_TAG:
 		return got_done(p, body);
 	case MSG_RETIRE_TAG:
@@ -209,7 +208,7 @@ accept_peers(void *arg)
 		p->kind = PEER_NOBODY;
 		p->ipc = ipc_new(fd, QMGR_FRAME_MAX, 0);
 		list_push(&qmgr.peers, &p->link);
-		if (task_start(&qmgr.tasks, "peer", run_peer, p) == NULL) {
+		if ((p->task = task_start(&qmgr.tasks, "peer", run_peer, p)) == NULL) {
 			list_remove(&p->link);
 			ipc_free(&p->ipc);
 			free(p);

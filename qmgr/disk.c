@@ -32,17 +32,23 @@ work(struct spool *s, struct job *j, enum spool_dir d)
 	return OK;
 }
 
-/* On a helper thread.  A file may have been moved by what came before it in this lane: then it is
- * looked for. */
+/* On a helper thread.  A file may have been moved by what came before it in this lane: then it is looked for.  E_NOENT: it is
+ * nowhere, or set aside as damaged, which is not ours to change. */
 static void
 run(struct list *items, void *spool)
 {
-	LIST_EACH (items, j, struct job, item.link) {
+	LIST_EACH(items, j, struct job, item.link) {
 		enum spool_dir d = j->from;
 
 		j->item.result = work(spool, j, d);
-		if (j->item.result == E_NOENT && spool_find(spool, j->id, &d) == OK)
-			j->item.result = work(spool, j, d);
+		if (j->item.result == E_NOENT) {
+			enum err found = spool_find(spool, j->id, &d);
+
+			if (found != OK)
+				j->item.result = found;
+			else if (d != SPOOL_CORRUPT)
+				j->item.result = work(spool, j, d);
+		}
 		if (j->item.result != OK)
 			snprintf(j->item.why, sizeof j->item.why, "%s", err_why());
 	}
@@ -65,6 +71,24 @@ try_later(void *arg)
 	free(j);
 }
 
+/* Its file is nowhere: nothing can be delivered, nor anything written down.  Only what is just being told to the sender is left
+ * alone. */
+static void
+is_lost(uint64_t id)
+{
+	struct message *m = sched_find(qmgr.sched, id);
+	struct msg_failed f;
+	char text[QID_TEXT];
+
+	if (m == NULL || sched_in_flight(m) > 0)
+		return;
+	for (uint32_t i = 0; i < sched_rcpts(m); i++)
+		if (sched_failed(m, i, &f))
+			return;
+	log_error("%s: its file has vanished from the queue; it is given up", qid_text(id, text));
+	sched_forget(qmgr.sched, m);
+}
+
 static void
 done(struct batch_item *item)
 {
@@ -77,7 +101,9 @@ done(struct batch_item *item)
 		wait_wake_all(&qmgr.disk_idle);
 	if (failed)
 		log_warn("%s: %s", id, item->why);
-	if (j->work == WORK_MOVE) {
+	if (j->work != WORK_REMOVE && item->result == E_NOENT) {
+		is_lost(j->id);
+	} else if (j->work == WORK_MOVE) {
 		qmgr_event();
 		sched_moved(qmgr.sched, j->id, failed ? j->from : j->to);
 		qmgr_kick();
@@ -89,7 +115,7 @@ done(struct batch_item *item)
 		log_info("%s: removed", id);
 	} else if (j->work == WORK_REMOVE) {
 		/* What was delivered must not be found again by a sweep, nor stay for ever. */
-		gone_note(j->id);
+		gone_note(j->id, true);
 		if (task_start(&qmgr.tasks, "remove again", try_later, j))
 			return;
 	}
@@ -101,7 +127,8 @@ static void
 post(struct job *j)
 {
 	qmgr.disk_busy++;
-	batch_post(qmgr.disk[j->id / 16 % DISK_LANES], &j->item, done);
+	/* One after the other for one message, and spread for those of one sender. */
+	batch_post(qmgr.disk[j->id * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (DISK_LANES - 1)], &j->item, done);
 }
 
 static struct job *
@@ -139,7 +166,7 @@ void
 disk_remove(uint64_t id, enum spool_dir d)
 {
 	if (qmgr.readers > 0)
-		gone_note(id);
+		gone_note(id, false);
 	post(job(WORK_REMOVE, id, d));
 }
 

@@ -1,159 +1,208 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages as the scheduler wants them: from a notice of smtpd's, or read from the disk. */
+#include "mail/addr.h"
 #include "mail/route.h"
 #include "qmgr/qmgr.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-/* Routes are made into scratch memory that the scheduler copies from; most mail goes where the last
- * one went. */
-struct texts {
-	struct sched_rcpt *v;
-	struct route *routes;
-	size_t n;
+/* Where each domain's mail goes, as route_find() once said; most mail goes where other mail went. */
+struct way {
+	struct map_node node;                          /* key: domain */
+	struct route    route;
+	char            domain[];
 };
 
-static void
-texts_make(struct texts *t, size_t n)
+enum { WAYS_MAX = 8192, ADDRESS_MAX = 4096 };
+
+static struct map ways;
+
+void
+enter_forget_routes(void)
 {
-	t->n = n;
-	t->v = mem_array(n + 1, sizeof *t->v);
-	t->routes = mem_array(n + 1, sizeof *t->routes);
+	struct map_iter it = { 0 };
+
+	for (struct map_node *n; (n = map_next(&ways, &it)) != NULL;) {
+		struct way *way = container_of(n, struct way, node);
+
+		map_del(&ways, n);
+		route_fini(&way->route);
+		free(way);
+	}
 }
 
-static void
-texts_free(struct texts *t)
+/* Valid until enter_forget_routes(). */
+static const struct route *
+route(struct str addr)
 {
-	for (size_t i = 0; i < t->n; i++)
-		route_fini(&t->routes[i]);
-	free(t->routes);
-	free(t->v);
+	struct str domain = address_domain(addr);
+	struct map_node *n = map_get(&ways, domain);
+	struct way *way;
+
+	if (n)
+		return &container_of(n, struct way, node)->route;
+	way = mem_new(sizeof *way + domain.n + 1);
+	if (domain.n)
+		memcpy(way->domain, domain.p, domain.n);
+	route_init(&way->route);
+	route_find(&qmgr.service->params, addr, &way->route);
+	map_put(&ways, (struct str){ way->domain, domain.n }, &way->node);
+	return &way->route;
 }
 
+/* Between two messages, when nobody holds on to a route. */
 static void
-route(struct texts *t, size_t i, struct str addr)
+trim_routes(void)
 {
-	route_init(&t->routes[i]);
-	route_find(&qmgr.service->params, addr, &t->routes[i]);
-	t->v[i].transport = buf_str(&t->routes[i].transport);
-	t->v[i].nexthop = buf_str(&t->routes[i].nexthop);
+	if (ways.n > WAYS_MAX)
+		enter_forget_routes();
 }
 
 void
 enter_route(void *arg, struct str addr, struct str *transport, struct str *nexthop)
 {
-	static struct route last;
+	const struct route *r = route(addr);
 
 	(void)arg;
-	route_fini(&last);
-	route_init(&last);
-	route_find(&qmgr.service->params, addr, &last);
-	*transport = buf_str(&last.transport);
-	*nexthop = buf_str(&last.nexthop);
+	*transport = buf_str(&r->transport);
+	*nexthop = buf_str(&r->nexthop);
 }
 
-void
+static bool
+full(void)
+{
+	struct sched_stats st;
+
+	sched_stats(qmgr.sched, &st);
+	if ((long long)st.messages < qmgr.service->params.qmgr_message_active_limit)
+		return false;
+	if (!qmgr.overflow)
+		log_warn("%llu messages are being scheduled: what comes now waits in the spool",
+		    (unsigned long long)st.messages);
+	qmgr.overflow = true;
+	return true;
+}
+
+/* The recipients of a notice; NULL when it is malformed. */
+static struct sched_rcpt *
+take_rcpts(const struct msg_entered *e, size_t *n)
+{
+	size_t cap = e->rcpts.n / 12;                  /* no recipient is shorter than its fixed part */
+	struct sched_rcpt *v = mem_array(cap + 1, sizeof *v);
+	struct str rest = e->rcpts;
+	struct msg_rcpt r;
+
+	for (*n = 0; rest.n > 0; ++*n) {
+		struct sched_rcpt *to = &v[*n];
+
+		if (*n == cap || !msg_rcpt_take(&rest, &r) || r.addr.n > ADDRESS_MAX || r.orig.n > ADDRESS_MAX) {
+			free(v);
+			return NULL;
+		}
+		*to = (struct sched_rcpt){ .index = r.index, .addr = r.addr, .orig = r.orig, .state = JRN_PENDING };
+		enter_route(NULL, r.addr, &to->transport, &to->nexthop);
+	}
+	return v;
+}
+
+enum err
 enter_notice(const struct msg_entered *e)
 {
-	struct sched_msg m = { .id = e->id,
-		.dir = SPOOL_INCOMING,
-		.arrived = { e->arrived },
-		.size = e->size,
-		.content_at = e->content_at,
-		.flags = e->flags,
-		.sender = e->sender };
-	struct texts t;
-	struct msg_rcpt r;
-	struct str rest;
-	size_t n = 0;
+	struct sched_msg m = { .id = e->id, .dir = SPOOL_INCOMING, .arrived = { e->arrived }, .size = e->size,
+		.content_at = e->content_at, .flags = e->flags, .sender = e->sender };
+	struct sched_rcpt *rcpts;
+	size_t n;
 
-	for (rest = e->rcpts; rest.n > 0 && msg_rcpt_take(&rest, &r);)
-		n++;
-	texts_make(&t, n);
-	rest = e->rcpts;
-	for (size_t i = 0; i < n && msg_rcpt_take(&rest, &r); i++) {
-		t.v[i] = (struct sched_rcpt){
-			.index = r.index, .addr = r.addr, .orig = r.orig, .state = JRN_PENDING
-		};
-		route(&t, i, r.addr);
+	if (full())
+		return OK;
+	trim_routes();
+	rcpts = take_rcpts(e, &n);
+	/* A message without recipients would be one that is finished: its file would be removed. */
+	if (rcpts == NULL || n == 0 || e->sender.n > ADDRESS_MAX) {
+		free(rcpts);
+		return fail(E_IPC, "malformed notice of a message");
 	}
-	(void)sched_enter(qmgr.sched, &m, t.v, n);
-	texts_free(&t);
+	(void)sched_enter(qmgr.sched, &m, rcpts, n);
+	free(rcpts);
+	return OK;
+}
+
+static bool
+is_finished(const struct spool_progress *p)
+{
+	return p->state == JRN_SENT || ((p->state == JRN_BOUNCED || p->state == JRN_EXPIRED) && p->noticed);
 }
 
 void
 enter_view(const struct spool_view *v)
 {
-	struct sched_msg m = { .id = v->msg.id,
-		.dir = v->msg.dir,
-		.arrived = v->msg.arrived,
-		.size = v->msg.size,
-		.content_at = v->msg.content_at,
-		.flags = v->msg.flags,
-		.sender = v->msg.sender };
-	struct texts t;
+	struct sched_msg m = { .id = v->msg.id, .dir = v->msg.dir, .arrived = v->msg.arrived, .size = v->msg.size,
+		.content_at = v->msg.content_at, .flags = v->msg.flags, .sender = v->msg.sender };
+	struct sched_rcpt *rcpts;
 	size_t n = 0;
 
-	if (gone_recently(m.id) || sched_find(qmgr.sched, m.id))
+	if (gone_recently(m.id) || sched_find(qmgr.sched, m.id) || full())
 		return;
-	texts_make(&t, v->msg.nrcpts);
+	trim_routes();
+	rcpts = mem_array(v->msg.nrcpts + 1, sizeof *rcpts);
 	for (size_t i = 0; i < v->msg.nrcpts; i++) {
 		const struct spool_progress *p = &v->progress[i];
-		bool failed = p->state == JRN_BOUNCED || p->state == JRN_EXPIRED;
+		struct sched_rcpt *to = &rcpts[n];
 
-		route_init(&t.routes[i]);
-		if (p->state == JRN_SENT || (failed && v->noticed))
+		if (is_finished(p))
 			continue;
-		t.v[n] = (struct sched_rcpt){ .index = (uint32_t)i,
-			.addr = v->msg.rcpts[i].addr,
-			.orig = v->msg.rcpts[i].orig,
-			.state = p->state,
-			.attempts = p->attempts,
-			.next_try = p->next_try,
-			.esc = p->esc,
-			.text = p->text,
-			.mta = p->mta,
-			.diag = p->diag };
-		route_find(&qmgr.service->params, t.v[n].addr, &t.routes[i]);
-		t.v[n].transport = buf_str(&t.routes[i].transport);
-		t.v[n].nexthop = buf_str(&t.routes[i].nexthop);
 		n++;
+		*to = (struct sched_rcpt){ .index = (uint32_t)i, .addr = v->msg.rcpts[i].addr,
+			.orig = v->msg.rcpts[i].orig, .state = p->state, .attempts = p->attempts,
+			.next_try = p->next_try, .esc = p->esc, .text = p->text, .mta = p->mta, .diag = p->diag };
+		enter_route(NULL, to->addr, &to->transport, &to->nexthop);
 	}
-	(void)sched_enter(qmgr.sched, &m, t.v, n);
-	texts_free(&t);
+	(void)sched_enter(qmgr.sched, &m, rcpts, n);
+	free(rcpts);
 }
 
-/* -- ids removed while the disk is being read: what a reader saw before that must not come back to
- * life -- */
+/* -- removed ids that a reader of the disk may have seen before: they must not come back to life -- */
 struct gone {
 	struct map_node node;
-	struct list link;
-	uint64_t id;
+	struct list     link;
+	uint64_t        id;
+	bool            stuck;                         /* its file cannot be removed */
 };
 
-void
-gone_note(uint64_t id)
+static struct gone *
+gone_find(uint64_t id)
 {
-	struct gone *g = mem_new(sizeof *g);
+	struct map_node *n = map_get(&qmgr.gone, (struct str){ (const char *)&id, sizeof id });
 
-	g->id = id;
-	if (map_put(&qmgr.gone, (struct str){ (const char *)&g->id, sizeof g->id }, &g->node) ==
-	    &g->node)
+	return n ? container_of(n, struct gone, node) : NULL;
+}
+
+void
+gone_note(uint64_t id, bool stuck)
+{
+	struct gone *g = gone_find(id);
+
+	if (g == NULL) {
+		g = mem_new(sizeof *g);
+		g->id = id;
+		map_put(&qmgr.gone, (struct str){ (const char *)&g->id, sizeof g->id }, &g->node);
 		list_push(&qmgr.gone_list, &g->link);
-	else
-		free(g);
+	}
+	g->stuck = stuck;
 }
 
 bool
 gone_recently(uint64_t id)
 {
-	return map_get(&qmgr.gone, (struct str){ (const char *)&id, sizeof id }) != NULL;
+	return gone_find(id) != NULL;
 }
 
 void
 gone_clear(void)
 {
-	LIST_EACH (&qmgr.gone_list, g, struct gone, link) {
+	LIST_EACH(&qmgr.gone_list, g, struct gone, link) {
+		if (g->stuck)
+			continue;
 		list_remove(&g->link);
 		map_del(&qmgr.gone, &g->node);
 		free(g);

@@ -46,6 +46,7 @@ reload(struct service *s, const struct params *former)
 
 	(void)s;
 	(void)former;
+	enter_forget_routes();
 	settings(&set);
 	qmgr_event();
 	sched_reload(qmgr.sched, &set);
@@ -97,6 +98,7 @@ static void
 wind_up(void)
 {
 	sched_pause(qmgr.sched, true);
+	scan_stop();
 	while (under_way() > 0 && time_before(time_now(), service_deadline()) &&
 	       service_phase() != PHASE_RUN)
 		if (task_sleep(time_min(service_deadline(), time_after_ms(time_now(), 20))) != OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Notices to senders: asked of bounce, asked again until one is durable.  Nothing is forgotten here
  * before that. */
+#include "mail/addr.h"
 #include "qmgr/qmgr.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -65,7 +66,9 @@ notice_want(const struct message *m)
 	char id[QID_TEXT];
 
 	sched_view(m, &v);
-	if (v.sender.n == 0) {
+	/* RFC 5321 section 4.5.5: no notices about notices. */
+	if (v.sender.n == 0 ||
+	    str_eq(address_local(v.sender), str_of(qmgr.service->params.double_bounce_sender))) {
 		log_info("%s: undeliverable, and there is nobody to tell: discarded",
 		    qid_text(v.id, id));
 		return false;

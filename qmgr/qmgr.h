@@ -20,6 +20,7 @@ enum { DISK_LANES = 2, QMGR_FRAME_MAX = 16 << 20 };
 enum peer_kind { PEER_ENTERS, PEER_AGENT, PEER_BOUNCE, PEER_CMD, PEER_NOBODY };
 
 struct peer {             /* a channel */
+	struct task *task;
 	struct list link; /* in qmgr.peers */
 	struct ipc *ipc;
 	enum peer_kind kind;
@@ -49,6 +50,7 @@ struct qmgr {
 	size_t disk_busy; /* jobs under way */
 	struct wait disk_idle;
 	unsigned readers; /* scans and sweeps under way */
+	bool overflow; /* some messages wait in the spool until there is room for them */
 	struct map gone;  /* ids removed meanwhile, which they must not bring back */
 	struct list gone_list;
 	bool rebuilt; /* all that was in the spool at the start is known */
@@ -86,15 +88,17 @@ void notice_timer(struct time now); /* ask again for what failed */
 void channels_start(void);
 
 /* enter.c: messages from notices and from the disk. */
-void enter_notice(const struct msg_entered *e);
+enum err enter_notice(const struct msg_entered *e) MUST_USE;   /* E_IPC: malformed */
 void enter_view(const struct spool_view *v);
 bool gone_recently(uint64_t id);
-void gone_note(uint64_t id);
+void gone_note(uint64_t id, bool stuck);                /* stuck: as long as this process lives */
 void gone_clear(void);
 sched_route enter_route;
+void enter_forget_routes(void);                        /* the settings have changed */
 
 /* scan.c: everything at the start, and what notices were lost for. */
 void scan_start(void);
+void scan_stop(void);                                  /* the readers need not finish */
 
 /* queue.c: an operator's request, answered on its channel. */
 WAITS enum err queue_request(struct peer *p, const struct msg_queue *q) MUST_USE;

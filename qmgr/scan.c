@@ -69,7 +69,7 @@ read_all(void *arg)
 static size_t
 enter_some(void)
 {
-	struct spool_view some[EACH_TURN];
+	static struct spool_view some[EACH_TURN];      /* too much for a task's stack */
 	size_t n, left;
 
 	pthread_mutex_lock(&found.lock);
@@ -125,22 +125,32 @@ report(void)
 		    (unsigned long long)sum.debris, (unsigned long long)sum.errors);
 }
 
+/* Have a helper read, while what it finds is entered.  WAITS. */
 static void
-rebuild(void)
+read_with(enum err (*read_some)(void *arg), void *arg)
 {
-	enum err e = task_offload(read_all, NULL);
+	enum err e;
 
-	while (enter_some() > 0)
-		task_yield();
+	tasks_init(&entering);
+	found.v = mem_array(QUEUED_MAX, sizeof *found.v);
+	qmgr.readers++;
+	if (task_start(&entering, "enter", enter_found, NULL) == NULL)
+		log_fatal("no memory for a task");
+	e = task_offload(read_some, arg);
 	if (e != OK)
 		log_error("reading the queue: %s", err_why());
-	report();
+	while (enter_some() > 0)
+		task_yield();
+	tasks_stop(&entering);
+	mem_free(&found.v);
+	qmgr.readers--;
+	gone_clear();
 }
 
-/* -- the sweep: ids in incoming that nobody told us of -- */
+/* -- the sweep: files in incoming that nobody told us of -- */
 struct sweep {
-	uint64_t *ids;
-	size_t n, cap;
+	uint64_t *ids;                                 /* rising */
+	size_t    n, cap;
 };
 
 static void
@@ -161,17 +171,30 @@ list_ids(void *arg)
 	return spool_ids(qmgr.spool, SPOOL_INCOMING, collect, arg);
 }
 
-struct one {
-	uint64_t id;
-	struct spool_view v;
-};
-
-static enum err
-read_one(void *arg)
+static bool
+not_wanted(void *arg, uint64_t id)
 {
-	struct one *o = arg;
+	const struct sweep *s = arg;
+	size_t low = 0, high = s->n;
 
-	return spool_read(qmgr.spool, SPOOL_INCOMING, o->id, false, &o->v);
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (s->ids[mid] < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low == s->n || s->ids[low] != id;
+}
+
+/* Damaged and unfinished files are dealt with on the way. */
+static enum err
+read_wanted(void *arg)
+{
+	struct spool_scan how = { .fn = take, .known = not_wanted, .arg = arg, .threads = 1, .debris_age = DEBRIS_AGE };
+
+	return spool_scan(qmgr.spool, SPOOL_INCOMING, &how, &found.stats[0]);
 }
 
 /* Younger ones may have a notice under way. */
@@ -187,61 +210,71 @@ static void
 sweep_once(void)
 {
 	struct sweep s = { 0 };
-	size_t entered = 0;
+	size_t wanted = 0;
 
+	qmgr.readers++;                                /* what is removed from here on is remembered */
 	if (task_offload(list_ids, &s) != OK)
 		log_warn("sweep: %s", err_why());
-	for (size_t i = 0; i < s.n && !task_stopping(); i++) {
-		struct one o = { .id = s.ids[i] };
-
-		if (sched_find(qmgr.sched, o.id) || gone_recently(o.id) || !old_enough(o.id))
-			continue;
-		if (task_offload(read_one, &o) != OK)
-			continue;
-		qmgr_event();
-		enter_view(&o.v);
-		qmgr_kick();
-		spool_view_fini(&o.v);
-		entered++;
+	for (size_t i = 0; i < s.n; i++)
+		if (!sched_find(qmgr.sched, s.ids[i]) && !gone_recently(s.ids[i]) && old_enough(s.ids[i]))
+			s.ids[wanted++] = s.ids[i];
+	s.n = wanted;
+	if (wanted > 0 && !task_stopping()) {
+		read_with(read_wanted, &s);
+		if (found.stats[0].messages > 0)
+			log_info("sweep: %llu messages that no notice came for",
+			    (unsigned long long)found.stats[0].messages);
 	}
-	if (entered > 0)
-		log_info("sweep: %zu messages that no notice came for", entered);
+	qmgr.readers--;
+	gone_clear();
 	free(s.ids);
+}
+
+/* Those for which there was no room can be anywhere. */
+static void
+fetch_overflow(void)
+{
+	struct sched_stats st;
+
+	sched_stats(qmgr.sched, &st);
+	if (!qmgr.overflow || (long long)st.messages > qmgr.service->params.qmgr_message_active_limit * 9 / 10)
+		return;
+	qmgr.overflow = false;
+	read_with(read_all, NULL);
 }
 
 static void
 read_spool(void *arg)
 {
 	(void)arg;
-	tasks_init(&entering);
-	if (task_start(&entering, "enter", enter_found, NULL) == NULL)
-		log_fatal("no memory for a task");
-	qmgr.readers++;
-	rebuild();
-	qmgr.readers--;
+	read_with(read_all, NULL);
+	report();
 	qmgr.rebuilt = true;
 	wait_wake_all(&qmgr.rebuild_done);
-	gone_clear();
-	tasks_stop(&entering);
-	mem_free(&found.v);
 	qmgr.next_sweep = time_after(time_now(), FIRST_SWEEP_SECONDS);
 	while (!task_stopping()) {
 		if (wait_park(&qmgr.sweep, qmgr.next_sweep) == E_STOPPED)
 			break;
 		if (time_before(time_now(), qmgr.next_sweep))
 			continue;
-		qmgr.readers++;
 		sweep_once();
-		qmgr.readers--;
-		gone_clear();
+		fetch_overflow();
 		qmgr.next_sweep = time_after(time_now(), qmgr.service->params.queue_run_delay);
 	}
 }
 
 void
+scan_stop(void)
+{
+	pthread_mutex_lock(&found.lock);
+	found.stop = true;
+	pthread_cond_broadcast(&found.room);
+	pthread_mutex_unlock(&found.lock);
+}
+
+void
 scan_start(void)
 {
-	found.v = mem_array(QUEUED_MAX, sizeof *found.v);
 	if ((found.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0 || task_fd_add(found.fd) != OK)
 		log_fatal("eventfd");
 	wait_init(&qmgr.sweep);

@@ -8,8 +8,8 @@
  *
  * Fairness.  Agents' capacity is shared out in turn among destinations that have mail, in three rings: those known to be
  * quick; the first delivery to one not yet known; and the suspects, which are slow (5 s a delivery and more), dead (one probe
- * at a time) or not yet known.  What is not quick may hold half the capacity (three quarters for first deliveries), a little more
- * while nothing quick has been seen for a minute: so any number of dead and slow destinations leaves room for the others.
+ * at a time) or not yet known.  Suspects may hold half the capacity, or three quarters while nothing quick has been seen for a
+ * minute; with first deliveries it may be seven eighths: so any number of dead and slow destinations leaves room for the others.
  * Within a destination senders take turns, and a message with several parcels gives way after each.
  *
  * Concurrency.  A destination starts with a window of `initial` deliveries; each success opens it by one, up to the limit, each

@@ -129,7 +129,7 @@ struct message {
 	uint16_t        sender_n;
 	uint8_t         dir;
 	bool            held:1, deleted:1, forced:1, moving:1, bouncing:1, expiry_told:1;
-	struct parcel    parcels[];
+	struct parcel   parcels[];
 };
 
 struct agent {
@@ -141,12 +141,12 @@ struct agent {
 };
 
 struct delivery {
-	struct list   by_agent, by_age;
-	struct parcel *parcel;                           /* NULL: free; by_age links the free ones */
-	struct agent *agent;
-	int64_t       started;
-	uint32_t      slot, turn;                      /* its name is both */
-	bool          probe, slow;
+	struct list    by_agent, by_age;
+	struct parcel *parcel;                         /* NULL: free; by_age links the free ones */
+	struct agent  *agent;
+	int64_t        started;
+	uint32_t       slot, turn;                     /* its name is both */
+	bool           probe;
 };
 
 struct sched {
@@ -231,13 +231,13 @@ enum sched_why    dest_blocked(const struct sched *s, const struct dest *d);
 struct lane *lane_get(struct sched *s, struct dest *d, uint32_t sender);
 void         parcel_set(struct sched *s, struct parcel *g, enum parcel_state state);
 void         parcel_ready(struct sched *s, struct parcel *g, bool front);
-void         parcel_take(struct sched *s, struct parcel *g);             /* out of whatever list and timer it is in */
-void         parcel_next_turn(struct sched *s, struct parcel *g);        /* g left the lane: its follower's turn */
+void         parcel_take(struct sched *s, struct parcel *g);           /* out of whatever list and timer it is in */
+void         parcel_next_turn(struct sched *s, struct parcel *g);      /* g left the lane: its follower's turn */
 void         parcel_wait(struct sched *s, struct parcel *g, int64_t until);
 void         parcel_retry(struct sched *s, struct parcel *g, int64_t at);
 void         parcel_done(struct sched *s, struct parcel *g);
 void         parcel_expire(struct sched *s, struct parcel *g, struct reason *otherwise);
-void         parcel_timer(struct sched *s, struct parcel *g);            /* its time has come */
+void         parcel_timer(struct sched *s, struct parcel *g);          /* its time has come */
 int64_t      message_backoff(struct sched *s, const struct message *m);
 int64_t      message_expires(const struct sched *s, const struct message *m);
 int64_t      jitter(struct sched *s, int64_t t);
@@ -249,6 +249,7 @@ void         delivery_end(struct sched *s, struct delivery *del);
 struct result { enum site_state site; struct str site_text; const struct msg_outcome *outcomes; size_t n; };
 void         delivery_result(struct sched *s, struct delivery *del, const struct result *result);
 void         record_rcpt(struct sched *s, struct message *m, const struct rcpt *r, enum jrn_type type, int64_t next_try);
+void         record_requeued(struct sched *s, struct message *m);
 void         records_flush(struct sched *s, struct message *m);
 void         message_settle(struct sched *s, struct message *m);       /* m may be gone afterwards */
 void         message_free(struct sched *s, struct message *m);

@@ -33,7 +33,7 @@ transport_get(struct sched *s, struct str name)
 		list_init(&t->rings[i]);
 	list_push(&s->transports, &t->link);
 	t->missing_since = s->now;
-	t->quick_seen = -NEVER;
+	t->quick_seen = s->now - QUICK_SECONDS * SECOND;
 	transport_limits(s, t);
 	return t;
 }

@@ -2,7 +2,7 @@
 /* What comes of a delivery: recipients finished, failed or tried again; journal, notice, removal. */
 #include "qmgr/sched_core.h"
 
-enum { RECORDS_MAX = 16 << 20 };
+enum { RECORDS_ENOUGH = 1 << 20, RECORDS_MAX = 16 << 20 };
 
 /* -- journal -- */
 
@@ -28,6 +28,8 @@ record_put(struct sched *s, struct message *m, const struct jrn_record *r)
 	/* A deferral that is forgotten costs one early attempt; the others would cost a second copy or a second notice. */
 	if (r->type == JRN_T_SENT || r->type == JRN_T_NOTICED)
 		rec->durable = true;
+	if (rec->buf.n > RECORDS_ENOUGH)
+		records_flush(s, m);
 }
 
 void
@@ -37,6 +39,12 @@ record_rcpt(struct sched *s, struct message *m, const struct rcpt *r, enum jrn_t
 		.attempts = r->attempts, .next_try = next_try, .esc = reason_part(r->why, REASON_ESC),
 		.text = reason_part(r->why, REASON_TEXT), .mta = reason_part(r->why, REASON_MTA),
 		.diag = reason_part(r->why, REASON_DIAG) });
+}
+
+void
+record_requeued(struct sched *s, struct message *m)
+{
+	record_put(s, m, &(struct jrn_record){ .type = JRN_T_REQUEUED, .at = s->wall, .index = JRN_ALL });
 }
 
 static void
@@ -234,16 +242,23 @@ delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 
 /* -- the message as a whole -- */
 
+/* Those the notice told of are finished.  What has failed since is not among them, so each is recorded by itself. */
 static void
-finish_noticed(struct message *m)
+finish_noticed(struct sched *s, struct message *m)
 {
-	struct rcpt *r = message_rcpts(m);
+	uint32_t told = 0;
 
-	for (uint32_t i = 0; i < m->nrcpts; i++, r++)
-		if (r->state == R_NOTICING) {
-			r->state = R_FINISHED;
-			m->failed--;
-		}
+	for (struct rcpt *r = message_rcpts(m), *end = r + m->nrcpts; r < end; r++)
+		told += r->state == R_NOTICING;
+	m->bouncing = false;
+	for (struct rcpt *r = message_rcpts(m), *end = r + m->nrcpts; r < end; r++) {
+		if (r->state != R_NOTICING)
+			continue;
+		r->state = R_FINISHED;
+		if (m->pending || m->failed > told)
+			record_put(s, m, &(struct jrn_record){ .type = JRN_T_NOTICED, .at = s->wall, .index = r->index });
+	}
+	m->failed -= told;
 }
 
 static void
@@ -257,10 +272,7 @@ send_notice(struct sched *s, struct message *m)
 	m->bouncing = true;
 	if (s->verbs->bounce(s->arg, m))
 		return;
-	m->bouncing = false;
-	finish_noticed(m);
-	if (m->pending)
-		record_put(s, m, &(struct jrn_record){ .type = JRN_T_NOTICED, .at = s->wall, .index = JRN_ALL });
+	finish_noticed(s, m);
 }
 
 static void
@@ -313,12 +325,9 @@ sched_bounced(struct sched *s, uint64_t id)
 
 	if (m == NULL || !m->bouncing)
 		return;
-	m->bouncing = false;
-	finish_noticed(m);
-	if (m->pending || m->failed) {
-		record_put(s, m, &(struct jrn_record){ .type = JRN_T_NOTICED, .at = s->wall, .index = JRN_ALL });
+	finish_noticed(s, m);
+	if (m->pending || m->failed)
 		records_flush(s, m);
-	}
 	message_settle(s, m);
 }
 

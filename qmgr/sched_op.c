@@ -2,7 +2,7 @@
 /* What operators can do to a message, and the walk that finds the messages to do it to. */
 #include "qmgr/sched_core.h"
 
-/* Take every parcel that is not being delivered to `state`, from the last on, so that none becomes its follower's turn. */
+/* Put every parcel that is not being delivered on hold, from the last on, so that none becomes its follower's turn. */
 static void
 stop_parcels(struct sched *s, struct message *m)
 {
@@ -145,6 +145,7 @@ sched_requeue(struct sched *s, struct message *m, sched_route *route, void *arg)
 
 	if (m->inflight || m->deleted || m->bouncing || m->moving)
 		return false;
+	record_requeued(s, m);
 	records_flush(s, m);
 	sched_view(m, &view);
 	rcpts = mem_array(m->nrcpts + 1, sizeof *rcpts);

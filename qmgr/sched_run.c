@@ -82,12 +82,13 @@ ring_first(struct transport *t, enum ring ring)
 	return l ? container_of(l, struct dest, ring_link) : NULL;
 }
 
-/* May one more delivery go to a destination that is not quick? */
+/* May one more delivery go to a destination that is not quick?  Strangers always find more room than suspects, or these could
+ * keep them strangers. */
 static bool
 room_for_suspect(const struct sched *s, const struct transport *t, enum ring ring)
 {
 	bool wanted = s->now - t->quick_seen < QUICK_SECONDS * SECOND;
-	uint64_t eighths = ring == RING_NEW ? (wanted ? 6 : 7) : (wanted ? 4 : 6);
+	uint64_t eighths = ring == RING_NEW ? 7 : wanted ? 4 : 6;
 	uint64_t most = t->capacity * eighths / 8;
 
 	return t->suspects < (most ? most : 1);
@@ -190,7 +191,6 @@ dest_deliver(struct sched *s, struct dest *d, struct agent *a)
 	del->agent = a;
 	del->started = s->now;
 	del->probe = d->state == DEST_DEAD;
-	del->slow = false;
 	list_push(&a->deliveries, &del->by_agent);
 	list_push(&s->by_age, &del->by_age);
 	a->busy++;
@@ -244,7 +244,6 @@ find_slow(struct sched *s)
 		if (del->started + SLOW_SECONDS * SECOND > s->now)
 			return del->started + SLOW_SECONDS * SECOND;
 		list_remove(l);
-		del->slow = true;
 		if (d->average < 2 * SLOW_SECONDS * SECOND)
 			d->average = 2 * SLOW_SECONDS * SECOND;
 		dest_classify(d);

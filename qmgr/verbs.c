@@ -34,8 +34,6 @@ deliver(void *arg, const struct sched_delivery *d)
 	sched_view(d->m, &v);
 	for (size_t i = 0; i < d->n; i++)
 		ENSURE(msg_rcpt_put(&rcpts, &d->rcpts[i]));
-	/* A channel that takes nothing is at its end: its reader will say so, and the delivery is
-	 * made again. */
 	if ((out = ipc_begin(p->ipc, MSG_DELIVER_TAG)) != NULL) {
 		msg_deliver_put(out, &(struct msg_deliver){ .delivery = d->delivery,
 					 .id = v.id,
@@ -49,6 +47,9 @@ deliver(void *arg, const struct sched_delivery *d)
 					 .nexthop = d->nexthop,
 					 .rcpts = buf_str(&rcpts) });
 		ipc_end(p->ipc);
+	} else {
+		/* A channel that takes nothing more is at its end; what was given to it is delivered again. */
+		task_stop(p->task);
 	}
 	buf_free(&rcpts);
 }

@@ -8,7 +8,12 @@
 #include "util/log.h"
 #include "util/proc.h"
 
-enum { SMALL = 48 << 10, PIECE = 16 << 10 };
+enum {
+	SMALL = 48 << 10,                              /* read at once, and sent in one write */
+	PIECE = 24 << 10,                              /* twice that, wrapped, still fits into one write */
+	LIMIT_MIN = 16,
+	LINE_MARKED = 998,                             /* MF_LONG */
+};
 
 /* Opening and reading may wait for the disk.  A message that just came in is in memory, and then a look that does not
  * wait costs less than a helper thread. */
@@ -81,35 +86,61 @@ body_close(struct body *b)
 	buf_free(&b->text);
 }
 
-void
-body_wrap(struct wrap *w, struct str in, size_t line_limit, struct buf *out)
+bool
+body_is_wrapped(const struct params *p, const struct body *b)
 {
-	for (size_t i = 0; i < in.n; i++) {
-		char c = in.p[i];
-
-		if (c == '\n') {
-			w->inside = false;
-			w->column = 0;
-		} else if (c != '\r') {
-			if (line_limit > 0 && w->column >= line_limit) {
-				ENSURE(buf_adds(out, "\r\n "));
-				w->column = 1;
-			}
-			if (!w->inside && c == '.')
-				ENSURE(buf_addc(out, '.'));
-			w->inside = true;
-			w->column++;
-		}
-		ENSURE(buf_addc(out, c));
-		w->last[0] = w->last[1];
-		w->last[1] = c;
-	}
+	/* The mark stands for 998; of a smaller limit nobody knows before having looked. */
+	return (b->flags & MF_LONG) && p->smtp_line_length_limit > 0;
 }
 
-static const char *
-ending(uint64_t size, const char last[2])
+static void
+put(struct buf *out, struct str s)
 {
-	return size == 0 || (last[0] == '\r' && last[1] == '\n') ? ".\r\n" : "\r\n.\r\n";
+	ENSURE(buf_add(out, s));
+}
+
+/* A piece of a line, its end not included. */
+static void
+wrap_line(struct wrap *w, struct str s, size_t limit, struct buf *out)
+{
+	if (s.n > 0 && !w->inside && s.p[0] == '.')
+		put(out, STR("."));
+	w->inside = w->inside || s.n > 0;
+	while (limit > 0 && w->column + s.n > limit) {
+		size_t n = limit - w->column;
+
+		put(out, str_sub(s, 0, n));
+		put(out, STR("\r\n "));
+		w->column = 1;
+		s = str_sub(s, n, s.n);
+	}
+	put(out, s);
+	w->column += s.n;
+}
+
+void
+body_wrap(struct wrap *w, struct str in, size_t limit, struct buf *out)
+{
+	/* Each break must leave room for more than its blank, and the output a bound. */
+	if (limit > 0 && limit < LIMIT_MIN)
+		limit = LIMIT_MIN;
+	while (in.n > 0) {
+		size_t n = str_find(in, '\n');
+		struct str line = str_sub(in, 0, n);
+
+		/* The CR that ended the piece before was none of a line end. */
+		if (w->cr && line.n > 0)
+			wrap_line(w, STR("\r"), limit, out);
+		w->cr = line.n > 0 && line.p[line.n - 1] == '\r';
+		line.n -= w->cr;
+		wrap_line(w, line, limit, out);
+		if (n < in.n) {
+			put(out, STR("\r\n"));
+			*w = (struct wrap){ 0 };
+			n++;
+		}
+		in = str_sub(in, n, in.n);
+	}
 }
 
 static struct time
@@ -118,7 +149,12 @@ deadline(const struct params *p)
 	return time_after(time_now(), p->smtp_data_xfer_timeout);
 }
 
-struct piece { int fd; uint64_t at; size_t n; struct buf b; };
+struct piece {
+	int fd;
+	uint64_t at;
+	size_t n;
+	struct buf b;
+};
 
 static enum err
 read_piece(void *arg)
@@ -128,8 +164,32 @@ read_piece(void *arg)
 
 	buf_clear(&p->b);
 	room = buf_room(&p->b, p->n);
+	ENSURE(room);
 	TRY(fd_read_all(p->fd, room, p->n, (off_t)p->at));
 	buf_grew(&p->b, p->n);
+	return OK;
+}
+
+/* The next bytes of the content, after those done.  E_CORRUPT: they cannot be read, which is no fault of the server's. */
+static WAITS enum err
+next_piece(const struct body *b, uint64_t done, struct piece *p, struct str *in)
+{
+	struct iovec v;
+	enum err e;
+
+	p->at = b->at + done;
+	p->n = b->size - done < PIECE ? (size_t)(b->size - done) : PIECE;
+	if (b->fd < 0) {
+		*in = str_sub(buf_str(&b->text), (size_t)done, p->n);
+		return OK;
+	}
+	buf_clear(&p->b);
+	v = (struct iovec){ buf_room(&p->b, p->n), p->n };
+	if (preadv2(p->fd, &v, 1, (off_t)p->at, RWF_NOWAIT) == (ssize_t)p->n)
+		buf_grew(&p->b, p->n);
+	else if ((e = task_offload(read_piece, p)) != OK)
+		return e == E_STOPPED ? e : fail(E_CORRUPT, "cannot read the message");
+	*in = buf_str(&p->b);
 	return OK;
 }
 
@@ -137,26 +197,23 @@ static WAITS enum err
 send_wrapped(const struct params *p, const struct body *b, struct io *io)
 {
 	struct piece piece = { .fd = b->fd, .b = BUF(PIECE) };
-	struct buf out = BUF(4 * PIECE);
+	struct buf out = BUF(2 * PIECE + 64);
 	struct wrap w = { 0 };
 	enum err e = OK;
 
 	for (uint64_t done = 0; done < b->size && e == OK; done += piece.n) {
 		struct str in;
 
-		piece.at = b->at + done;
-		piece.n = b->size - done < PIECE ? (size_t)(b->size - done) : PIECE;
-		if (b->fd >= 0 && (e = task_offload(read_piece, &piece)) != OK)
+		if ((e = next_piece(b, done, &piece, &in)) != OK)
 			break;
-		in = b->fd >= 0 ? buf_str(&piece.b) : str_sub(buf_str(&b->text), (size_t)done, piece.n);
 		buf_clear(&out);
 		body_wrap(&w, in, (size_t)p->smtp_line_length_limit, &out);
 		io_put(io, buf_str(&out));
-		if (done + piece.n < b->size)
+		if (done + piece.n < b->size || out.n > SMALL)
 			e = io_flush(io, deadline(p));
 	}
 	if (e == OK) {
-		io_put(io, str_of(ending(b->size, w.last)));
+		io_put(io, w.inside || w.cr ? STR("\r\n.\r\n") : STR(".\r\n"));
 		e = io_flush(io, deadline(p));
 	}
 	buf_free(&piece.b);
@@ -164,25 +221,40 @@ send_wrapped(const struct params *p, const struct body *b, struct io *io)
 	return e;
 }
 
+/* As it is.  In pieces with a deadline each: so a slow line is no reason to fail, and the disk is never waited for here, as
+ * sendfile() would. */
+static WAITS enum err
+send_plain(const struct params *p, const struct body *b, struct io *io)
+{
+	struct piece piece = { .fd = b->fd, .b = BUF(PIECE) };
+	enum err e = OK;
+	bool cr = false, crlf = true;
+
+	for (uint64_t done = 0; done < b->size && e == OK; done += piece.n) {
+		struct str in;
+
+		if ((e = next_piece(b, done, &piece, &in)) != OK)
+			break;
+		io_put(io, in);
+		crlf = in.p[in.n - 1] == '\n' && (in.n > 1 ? in.p[in.n - 2] == '\r' : cr);
+		cr = in.p[in.n - 1] == '\r';
+		if (done + piece.n < b->size && b->fd >= 0)
+			e = io_flush(io, deadline(p));
+	}
+	if (e == OK) {
+		io_put(io, crlf ? STR(".\r\n") : STR("\r\n.\r\n"));
+		e = io_flush(io, deadline(p));
+	}
+	buf_free(&piece.b);
+	return e;
+}
+
 enum err
 body_send(const struct params *p, const struct body *b, struct io *io)
 {
-	char last[2] = { 0, 0 };
+	size_t limit = (size_t)p->smtp_line_length_limit;
 
-	if ((b->flags & MF_DOTS) || ((b->flags & MF_LONG) && p->smtp_line_length_limit > 0))
+	if ((b->flags & MF_DOTS) || body_is_wrapped(p, b) || (limit > 0 && limit < LINE_MARKED))
 		return send_wrapped(p, b, io);
-	if (b->fd < 0) {
-		if (b->text.n >= 2)
-			memcpy(last, b->text.p + b->text.n - 2, 2);
-		io_put(io, buf_str(&b->text));
-	} else {
-		ssize_t n = pread(b->fd, last, 2, (off_t)(b->at + b->size - 2));
-
-		if (n != 2)
-			return fail(E_IO, "cannot read the end of the message");
-		TRY(io_send_file(io, b->fd, (off_t)b->at, (size_t)b->size,
-		    time_after(deadline(p), (int64_t)(b->size >> 14))));
-	}
-	io_put(io, str_of(ending(b->size, last)));
-	return io_flush(io, deadline(p));
+	return send_plain(p, b, io);
 }

@@ -19,11 +19,19 @@ struct body {
 /* Open, and read what is small.  E_NOENT, E_IO, E_EOF (shorter than it should be): nothing may be sent. */
 WAITS enum err body_open(struct spool *s, const struct msg_deliver *m, struct body *b) MUST_USE;
 void           body_close(struct body *b);
+/* Has it lines that must be broken? */
+bool           body_is_wrapped(const struct params *p, const struct body *b);
 /* All of it and the final dot; flushed. */
 WAITS enum err body_send(const struct params *p, const struct body *b, struct io *io) MUST_USE;
 
-/* The transformation, for tests: what `in` becomes; state is zeroed before the first piece. */
-struct wrap { bool inside; size_t column; char last[2]; };
-void           body_wrap(struct wrap *w, struct str in, size_t line_limit /* 0: none */, struct buf *out);
+/* The transformation: dots stuffed, lines broken at line_limit bytes (0: never), every line end made CRLF.  w is zeroed before the
+ * first piece.  out grows by twice the size of in at most.  At the end the last line lacks its end if
+ * inside or cr is set. */
+struct wrap {
+	bool   inside;                                 /* a line */
+	bool   cr;                                     /* the last byte was a CR that is not yet written */
+	size_t column;
+};
+void           body_wrap(struct wrap *w, struct str in, size_t line_limit, struct buf *out);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "smtp/conn.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -76,6 +77,16 @@ worn_out(const struct conn *c)
 		c->uses >= (unsigned long long)p->smtp_connection_reuse_count_limit);
 }
 
+/* Nothing may have come on an idle connection: an end of file, or "421 too long idle" before it, says that it is over. */
+static bool
+has_spoken(const struct conn *c)
+{
+	char byte;
+	ssize_t n = recv(io_fd(c->io), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return io_has_input(c->io) || n >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
 struct conn *
 conn_cached(struct str key)
 {
@@ -86,7 +97,9 @@ conn_cached(struct str key)
 		struct conn *c = container_of(p->conns.prev, struct conn, by_key);
 
 		take_out(c);
-		if (!worn_out(c) && !io_is_dead(c->io))
+		if (has_spoken(c))
+			c->tainted = true;
+		if (!worn_out(c))
 			return c;
 		conn_close(&c);
 	}
@@ -100,6 +113,8 @@ conn_keep(struct conn **pc)
 	struct map_node *node;
 	struct place *p;
 
+	if (io_has_input(c->io))
+		c->tainted = true;                     /* more answers than questions */
 	if (!cache.params->smtp_connection_cache_on_demand || worn_out(c) || task_stopping()) {
 		conn_close(pc);
 		return;

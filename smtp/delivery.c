@@ -147,6 +147,12 @@ handshake_failed(struct delivery *d, struct conn *c, enum err e, const char *dur
 	buf_free(&text);
 }
 
+static const char *
+broken_esc(enum err e)
+{
+	return e == E_SYNTAX ? "4.5.0" : e == E_CORRUPT ? "4.3.0" : e == E_STOPPED ? "4.3.2" : "4.4.2";
+}
+
 /* One transaction, and what the end of the conversation means.  False: a kept connection turned out to be dead before anything
  * was answered, as if it had not been there. */
 static WAITS bool
@@ -170,7 +176,7 @@ use(struct delivery *d, struct conn **c, bool kept)
 	broken_text(&text, *c, e, during);
 	for (size_t i = 0; i < d->n; i++)
 		if (!d->rcpts[i].final)
-			outcome_set(d, &d->rcpts[i], RCPT_DEFERRED, e == E_SYNTAX ? "4.5.0" : "4.4.2", "", STR(""), "%s",
+			outcome_set(d, &d->rcpts[i], RCPT_DEFERRED, broken_esc(e), "", STR(""), "%s",
 			    buf_cstr(&text));
 	if (unanswered) {
 		d->site = SITE_DOWN;
@@ -182,6 +188,32 @@ use(struct delivery *d, struct conn **c, bool kept)
 	buf_free(&text);
 	conn_close(c);
 	return true;
+}
+
+/* We are a server for this destination ourselves, under another name.  If better ones did not take the mail, it waits for
+ * them. */
+static void
+loops_back(struct delivery *d, const struct conn *c)
+{
+	d->over = true;
+	log_warn("host %s greeted me with my own hostname", c->who);
+	if (d->site != SITE_DOWN)
+		d->site = SITE_OK;
+	for (size_t i = 0; i < d->n; i++)
+		if (!d->rcpts[i].final && !d->rcpts[i].known)
+			outcome_set(d, &d->rcpts[i], RCPT_BOUNCED, "5.4.6", "", STR(""),
+			    "mail for %.*s loops back to myself", STR_ARG(d->m.nexthop));
+}
+
+/* What the server before this one said would be lost otherwise: its successor's words take its place. */
+static void
+log_former_words(const struct delivery *d)
+{
+	char id[QID_TEXT];
+
+	for (size_t i = 0; i < d->n; i++)
+		if (!d->rcpts[i].final && d->rcpts[i].known && d->rcpts[i].diag.n > 0)
+			log_info("%s: %s", qid_text(d->m.id, id), buf_cstr(&d->rcpts[i].text));
 }
 
 /* Connect to one address, and try.  True: it came to a session. */
@@ -204,12 +236,11 @@ try_host(struct delivery *d, const struct host *h)
 	}
 	e = conn_greet(d->params, c, &during);
 	if (e == OK && c->loop) {
-		(void)buf_printf(&text, "mail for %.*s loops back to myself", STR_ARG(d->m.nexthop));
 		now_talking(d, c);
-		all_open(d, RCPT_BOUNCED, "5.4.6", buf_cstr(&text));
-		d->site = SITE_OK;
+		loops_back(d, c);
 	} else if (e == OK) {
 		now_talking(d, c);
+		log_former_words(d);
 		(void)use(d, &c, false);
 	} else {
 		handshake_failed(d, c, e, during);
@@ -250,7 +281,7 @@ try_all(struct delivery *d)
 		d->site = e == E_REFUSED ? SITE_OK : SITE_DOWN;
 		(void)buf_adds(&d->site_text, hosts.why);
 	}
-	for (size_t i = 0; i < hosts.n && delivery_open(d); i++) {
+	for (size_t i = 0; i < hosts.n && delivery_open(d) && !d->over && !d->maybe_sent; i++) {
 		if (p->smtp_mx_address_limit > 0 && i >= (size_t)p->smtp_mx_address_limit)
 			break;
 		sessions += try_host(d, &hosts.v[i]);

@@ -30,6 +30,8 @@ struct delivery {
 	struct buf           relay;                    /* of the last connection; empty: none */
 	unsigned             uses;
 	struct wall          begun, ready;
+	bool                 maybe_sent;               /* all was sent, and no answer came: no other server may be tried */
+	bool                 over;                     /* no other server is to be tried */
 	enum site_state      site;
 	struct buf           site_text;
 };

@@ -2,19 +2,14 @@
 #include "smtp/hosts.h"
 
 #include <stdio.h>
-#include <sys/random.h>
 
-#include "mail/dns.h"
 #include "mail/route.h"
+#include "smtp/own.h"
 #include "util/mem.h"
 
-enum { ADDRESSES_PER_HOST = 16, OWN_MAX = 64 };
-
-struct search {
-	const struct params *params;
-	struct str           domain;
-	struct hosts        *hosts;
-	enum err             trouble;                  /* the best reason to wait that was met */
+enum {
+	ADDRESSES_PER_HOST = 16,
+	MX_ASKED_MAX = 20, /* servers whose addresses are looked up in one delivery */
 };
 
 static enum err
@@ -39,20 +34,15 @@ dns_failed(struct hosts *h, enum err e, struct str name, const char *type)
 	bool none = e == E_DNS_NONE || e == OK;
 
 	return say(h, none ? E_REFUSED : E_DEFERRED, none ? "5.4.4" : "4.4.3",
-	    "Host or domain name not found. Name service error for name=%.*s type=%s: Host not found%s", STR_ARG(name), type,
-	    none ? "" : ", try again");
-}
-
-static uint32_t
-dice(void)
-{
-	uint32_t r = 0;
-
-	return getrandom(&r, sizeof r, GRND_NONBLOCK) == sizeof r ? r : (uint32_t)time_now().ns;
+	    "Host or domain name not found. Name service error for name=%.*s type=%s: Host %s",
+	    STR_ARG(name), type,
+	    e == OK ? "found but no data record of requested type" :
+	    none    ? "not found" :
+		      "not found, try again");
 }
 
 static void
-add(struct hosts *h, struct str name, uint32_t pref, uint32_t order, const struct addr *a)
+add(struct hosts *h, struct str name, uint32_t pref, const struct addr *a)
 {
 	struct host *v;
 
@@ -60,7 +50,7 @@ add(struct hosts *h, struct str name, uint32_t pref, uint32_t order, const struc
 		return;
 	h->v = mem_grow(h->v, (h->n + 1) * sizeof *h->v);
 	v = &h->v[h->n++];
-	*v = (struct host){ .pref = pref, .order = order, .addr = *a };
+	*v = (struct host){ .pref = pref, .addr = *a };
 	snprintf(v->name, sizeof v->name, "%.*s", STR_ARG(name));
 }
 
@@ -71,80 +61,143 @@ deadline(const struct params *p)
 }
 
 static WAITS enum err
-add_addresses(const struct params *p, struct hosts *h, struct str name, uint16_t port, uint32_t pref)
+add_addresses(struct hosts *h, struct str name, uint16_t port, uint32_t pref, struct time until)
 {
 	struct addr found[ADDRESSES_PER_HOST];
-	uint32_t order = dice();
 	size_t n;
-	enum err e = dns_addresses(name, port, deadline(p), found, countof(found), &n);
+	enum err e = dns_addresses(name, port, until, found, countof(found), &n);
 
 	for (size_t i = 0; e == OK && i < n; i++)
-		add(h, name, pref, order, &found[i]);
+		add(h, name, pref, &found[i]);
 	return e;
 }
 
-static int
-by_preference(const void *pa, const void *pb)
+void
+mx_order(struct msg_record *mx, size_t n)
 {
-	const struct host *a = pa, *b = pb;
+	for (size_t i = n; i > 1; i--) {
+		size_t j = arc4random_uniform((uint32_t)i);
+		struct msg_record t = mx[i - 1];
 
-	if (a->pref != b->pref)
-		return a->pref < b->pref ? -1 : 1;
-	return a->order < b->order ? -1 : a->order > b->order;
+		mx[i - 1] = mx[j];
+		mx[j] = t;
+	}
+	/* Insertion keeps the random order of equals. */
+	for (size_t i = 1; i < n; i++) {
+		struct msg_record t = mx[i];
+		size_t j = i;
+
+		for (; j > 0 && mx[j - 1].pref > t.pref; j--)
+			mx[j] = mx[j - 1];
+		mx[j] = t;
+	}
 }
 
 /* Ourselves among the servers: mail must not go back to where it came from, so only better ones are of use. */
+static void
+cut_at_self(struct hosts *h, uint32_t own_pref)
+{
+	size_t n = 0;
+
+	while (n < h->n && h->v[n].pref < own_pref)
+		n++;
+	h->n = n;
+}
+
 static bool
-is_self(const struct params *p, const struct host *h)
+any_own(const struct hosts *h, size_t from)
 {
-	return str_ieq(str_of(h->name), str_of(p->myhostname));
+	for (size_t i = from; i < h->n; i++)
+		if (own_is(&h->v[i].addr))
+			return true;
+	return false;
 }
 
-static enum err
-cut_at_self(const struct params *p, struct hosts *h, struct str domain)
-{
-	for (size_t i = 0; i < h->n; i++)
-		if (is_self(p, &h->v[i])) {
-			uint32_t own = h->v[i].pref;
+struct mx_search {
+	const struct params *params;
+	struct hosts *hosts;
+	struct str domain;
+	uint16_t port;
+	const struct dns_answer *mx;                   /* ordered */
+};
 
-			h->n = 0;
-			while (h->v[h->n].pref < own)
-				h->n++;
-			break;
-		}
-	return h->n > 0 ? OK : say(h, E_REFUSED, "5.4.6", "mail for %.*s loops back to myself", STR_ARG(domain));
-}
-
+/* Servers are looked up only as far as they can be tried, and all of them together take no longer than two questions may.  Those of
+ * the last preference are all looked up: one may be ourselves. */
 static WAITS enum err
-from_mx(const struct params *p, struct hosts *h, struct str domain, uint16_t port, const struct dns_answer *mx)
+from_mx(const struct mx_search *s)
 {
-	enum err e = OK, worst = E_DNS_NONE;
-	struct str last = domain;
+	struct time until = time_after(time_now(), 2 * s->params->dns_timeout);
+	long long limit = s->params->smtp_mx_address_limit;
+	size_t enough = limit > 0 ? (size_t)limit : HOSTS_MAX, asked = 0;
+	enum err worst = E_DNS_NONE;
+	struct hosts *h = s->hosts;
+	struct str last = s->domain;
+	bool self = false;
 
-	if (mx->n == 1 && mx->records[0].text.n == 0)
-		return say(h, E_REFUSED, "5.1.0", "Domain %.*s does not accept mail (nullMX)", STR_ARG(domain));
-	for (size_t i = 0; i < mx->n; i++) {
-		if (mx->records[i].text.n == 0)
-			continue;
-		last = mx->records[i].text;
-		e = add_addresses(p, h, last, port, mx->records[i].pref);
-		if (e == E_STOPPED)
-			return say(h, E_DEFERRED, "4.3.2", "shutting down");
-		if (e != OK && e != E_DNS_NONE)
-			worst = e;
+	for (size_t i = 0; i < s->mx->n && !self; i++) {
+		const struct msg_record *mx = &s->mx->records[i];
+		size_t before = h->n;
+		enum err e;
+
+		if (h->n >= enough && mx->pref > h->v[h->n - 1].pref)
+			break;
+		self = str_ieq(mx->text, str_of(s->params->myhostname));
+		if (mx->text.n > 0 && !self) {
+			/* Names that were not asked for are no proof that there is no such server. */
+			e = asked++ == MX_ASKED_MAX ? E_DNS_TEMP : add_addresses(h, mx->text, s->port,
+			    mx->pref, time_min(until, deadline(s->params)));
+			if (e == E_STOPPED)
+				return say(h, E_DEFERRED, "4.3.2", "shutting down");
+			if (worst == E_DNS_NONE || e == E_DNS_TEMP || e == E_TIMEOUT) {
+				worst = e;
+				last = mx->text;
+			}
+			self = any_own(h, before);
+		}
+		if (self)
+			cut_at_self(h, mx->pref);
+		if (asked > MX_ASKED_MAX)
+			break;
 	}
-	if (h->n == 0)
-		return dns_failed(h, worst, last, "A");
-	qsort(h->v, h->n, sizeof *h->v, by_preference);
-	return cut_at_self(p, h, domain);
+	if (h->n > 0)
+		return OK;
+	if (self && worst != E_DNS_TEMP && worst != E_TIMEOUT)
+		return say(h, E_REFUSED, "5.4.6", "mail for %.*s loops back to myself", STR_ARG(s->domain));
+	return dns_failed(h, worst, last, "A");
 }
 
 static WAITS enum err
 from_name(const struct params *p, struct hosts *h, struct str name, uint16_t port)
 {
-	enum err e = add_addresses(p, h, name, port, 0);
+	enum err e = add_addresses(h, name, port, 0, deadline(p));
 
-	return h->n > 0 ? OK : dns_failed(h, e, name, strcmp(p->inet_protocols, "ipv6") == 0 ? "AAAA" : "A");
+	if (e == E_STOPPED)
+		return say(h, E_DEFERRED, "4.3.2", "shutting down");
+	return h->n > 0 ? OK :
+			  dns_failed(h, e, name, strcmp(p->inet_protocols, "ipv6") == 0 ? "AAAA" : "A");
+}
+
+static WAITS enum err
+from_domain(const struct params *p, struct hosts *h, struct str domain, uint16_t port)
+{
+	struct dns_answer mx;
+	struct mx_search s = { .params = p, .hosts = h, .domain = domain, .port = port, .mx = &mx };
+	enum err e = dns_ask(domain, DNS_MX, deadline(p), &mx);
+
+	if (e == E_STOPPED) {
+		e = say(h, E_DEFERRED, "4.3.2", "shutting down");
+	} else if (e != OK) {
+		e = dns_failed(h, e, domain, e == E_DNS_NONE ? "A" : "MX");
+	} else if (mx.n == 0) {
+		e = from_name(p, h, domain, port);
+	} else if (mx.n == 1 && mx.records[0].text.n == 0) {
+		e = say(h, E_REFUSED, "5.1.0", "Domain %.*s does not accept mail (nullMX)", STR_ARG(domain));
+	} else {
+		mx_order(mx.records, mx.n);
+		e = from_mx(&s);
+	}
+	dns_answer_fini(&mx);
+	return e;
 }
 
 enum err
@@ -152,8 +205,6 @@ hosts_find(const struct params *p, struct str nexthop, struct hosts *h)
 {
 	struct hop hop;
 	struct addr literal;
-	struct dns_answer mx;
-	enum err e;
 
 	*h = (struct hosts){ 0 };
 	if (hop_parse(nexthop, (uint16_t)p->smtp_tcp_port, &hop) != OK)
@@ -161,22 +212,10 @@ hosts_find(const struct params *p, struct str nexthop, struct hosts *h)
 	if (addr_parse(hop.host, hop.port, &literal) == OK) {
 		char text[ADDR_TEXT];
 
-		add(h, str_of(addr_text(&literal, text)), 0, 0, &literal);
+		add(h, str_of(addr_text(&literal, text)), 0, &literal);
 		return OK;
 	}
-	if (hop.no_mx)
-		return from_name(p, h, hop.host, hop.port);
-	e = dns_ask(hop.host, DNS_MX, deadline(p), &mx);
-	if (e == E_STOPPED)
-		e = say(h, E_DEFERRED, "4.3.2", "shutting down");
-	else if (e == OK && mx.n > 0)
-		e = from_mx(p, h, hop.host, hop.port, &mx);
-	else if (e == OK)
-		e = from_name(p, h, hop.host, hop.port);
-	else
-		e = dns_failed(h, e, hop.host, e == E_DNS_NONE ? "A" : "MX");
-	dns_answer_fini(&mx);
-	return e;
+	return hop.no_mx ? from_name(p, h, hop.host, hop.port) : from_domain(p, h, hop.host, hop.port);
 }
 
 void

@@ -3,6 +3,7 @@
 #ifndef SMTP_HOSTS_H
 #define SMTP_HOSTS_H
 
+#include "mail/dns.h"
 #include "mail/params.h"
 #include "util/err.h"
 #include "util/net.h"
@@ -12,7 +13,6 @@ enum { HOSTS_MAX = 100 };
 struct host {
 	char        name[256];
 	uint32_t    pref;
-	uint32_t    order;                             /* random, among equal preferences */
 	struct addr addr;
 };
 
@@ -26,5 +26,7 @@ struct hosts {
 /* OK: at least one.  Else E_REFUSED (mail bounces) or E_DEFERRED, with esc and why. */
 WAITS enum err hosts_find(const struct params *p, struct str nexthop, struct hosts *h) MUST_USE;
 void           hosts_fini(struct hosts *h);
+/* MX records by preference, those of equal preference in random order. */
+void           mx_order(struct msg_record *mx, size_t n);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "mail/dns.h"
 #include "smtp/delivery.h"
+#include "smtp/own.h"
 #include "util/ipc.h"
 #include "util/log.h"
 #include "util/net.h"
@@ -164,6 +165,7 @@ run(struct service *s)
 	tasks_init(&channel);
 	wait_init(&smtp.retired);
 	dns_setup(&s->params);
+	own_setup(&s->params, s->config_dir);
 	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), true, &smtp.spool) != OK)
 		log_fatal("%s", err_why());
 	conn_cache_init(&s->params, &channel);

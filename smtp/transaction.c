@@ -9,12 +9,23 @@
 
 enum { COMMANDS_MAX = 32 << 10 };                      /* of pipelined commands before their answers are read */
 
+/* What is going on, and which command a reply is in reply to. */
+struct step { const char *during, *command; };
+
+static const struct step mail_step = { "sending MAIL FROM", "MAIL FROM" };
+static const struct step rcpt_step = { "sending RCPT TO", "RCPT TO" };
+static const struct step data_step = { "sending DATA command", "DATA" };
+static const struct step rset_step = { "sending RSET", "RSET" };
+static const struct step done_step = { "sending end of data -- message may be sent more than once", "end of DATA" };
+
 struct talk {
-	struct delivery *d;
-	struct conn     *c;
-	const char     **during;
-	size_t           accepted;                     /* recipients */
-	bool             pipelined;
+	struct delivery   *d;
+	struct conn       *c;
+	const char       **during;
+	const struct step *step;
+	size_t             asked, accepted;            /* recipients; asked: with pipelining */
+	size_t             next;                       /* the first one not answered for */
+	bool               pipelined;
 };
 
 static struct time
@@ -23,49 +34,44 @@ within(long long seconds)
 	return time_after(time_now(), seconds);
 }
 
+/* E_DEFERRED: it was 421, the last word of a server that closes the connection. */
 static WAITS enum err
-answer(struct talk *t, const char *during, long long seconds)
+answer(struct talk *t, const struct step *step, long long seconds)
 {
-	*t->during = during;
+	t->step = step;
+	*t->during = step->during;
 	TRY(reply_read(t->c->io, &t->c->reply, NULL, NULL, within(seconds)));
-	if (t->c->reply.code == 421)
-		t->c->tainted = true;                  /* it closes the connection after this */
-	return OK;
+	if (t->c->reply.code != 421)
+		return OK;
+	t->c->tainted = true;
+	return fail(E_DEFERRED, "421");
 }
 
-static enum rcpt_status
-status_of(const struct reply *r)
-{
-	return reply_class(r) == 2 ? RCPT_SENT : reply_class(r) == 5 ? RCPT_BOUNCED : RCPT_DEFERRED;
-}
-
-/* The server's words are the outcome of this recipient. */
+/* The server's words, which are no yes, are the outcome of this recipient.  A yes, or a call for more, that stands here means that we
+ * are out of step: nothing it says can be trusted. */
 static void
-said(struct delivery *d, const struct conn *c, struct outcome *o, const char *to)
+said(struct talk *t, struct outcome *o)
 {
+	struct conn *c = t->c;
+	int class = reply_class(&c->reply);
 	char esc[ESC_MAX];
 
 	reply_esc(&c->reply, esc);
-	if (reply_class(&c->reply) == 3)
-		snprintf(esc, sizeof esc, "4.5.0");    /* out of step */
-	outcome_set(d, o, status_of(&c->reply), esc, c->host, buf_str(&c->reply.text), "host %s said: %s (in reply to %s command)",
-	    c->who, buf_cstr(&c->reply.text), to);
+	if (class < 4) {
+		snprintf(esc, sizeof esc, "4.5.0");
+		c->tainted = true;
+	}
+	outcome_set(t->d, o, class == 5 ? RCPT_BOUNCED : RCPT_DEFERRED, esc, c->host, buf_str(&c->reply.text),
+	    "host %s said: %s (in reply to %s command)", c->who, buf_cstr(&c->reply.text), t->step->command);
 }
 
+/* The same for those that were accepted, and all from t->next on. */
 static void
-all_said(struct delivery *d, const struct conn *c, const char *to)
-{
-	for (size_t i = 0; i < d->n; i++)
-		if (!d->rcpts[i].final)
-			said(d, c, &d->rcpts[i], to);
-}
-
-static void
-accepted_said(struct talk *t, const char *to)
+rest_said(struct talk *t)
 {
 	for (size_t i = 0; i < t->d->n; i++)
-		if (t->d->rcpts[i].accepted && !t->d->rcpts[i].final)
-			said(t->d, t->c, &t->d->rcpts[i], to);
+		if ((t->d->rcpts[i].accepted || i >= t->next) && !t->d->rcpts[i].final)
+			said(t, &t->d->rcpts[i]);
 }
 
 static void
@@ -103,48 +109,63 @@ can_pipeline(const struct talk *t)
 static WAITS enum err
 mail(struct talk *t, bool *unanswered, bool *refused)
 {
+	enum err e;
+
 	put_mail(t);
 	for (size_t i = 0; i < t->d->n && t->pipelined; i++)
-		if (!t->d->rcpts[i].final)
+		if (!t->d->rcpts[i].final) {
 			put_rcpt(t, &t->d->rcpts[i]);
+			t->asked++;
+		}
 	if (t->pipelined)
 		io_print(t->c->io, "DATA\r\n");
-	TRY(answer(t, "sending MAIL FROM", t->d->params->smtp_mail_timeout));
-	*unanswered = false;
+	e = answer(t, &mail_step, t->d->params->smtp_mail_timeout);
+	/* On a kept connection 421 is the end of a session, not an answer to this message. */
+	if (e == E_DEFERRED && t->c->uses > 1)
+		return fail(E_EOF, "421");
+	*unanswered = e != OK && e != E_DEFERRED;
+	TRY(e);
 	*refused = reply_class(&t->c->reply) != 2;
-	if (*refused)
-		all_said(t->d, t->c, "MAIL FROM");
+	if (*refused) {
+		rest_said(t);
+		t->next = t->d->n;
+	}
+	return OK;
+}
+
+/* With MAIL refused the recipients have their outcome, but their answers still come. */
+static WAITS enum err
+skip_answers(struct talk *t)
+{
+	for (size_t i = 0; i < t->asked; i++)
+		TRY(answer(t, &rcpt_step, t->d->params->smtp_rcpt_timeout));
 	return OK;
 }
 
 static WAITS enum err
-rcpts(struct talk *t, bool mail_refused)
+rcpts(struct talk *t)
 {
-	struct outcome *o;
-	bool *asked = mem_array(t->d->n + 1, sizeof *asked);
-	enum err e = OK;
+	struct reply *r = &t->c->reply;
 
-	/* With MAIL refused the recipients have their outcome, but their answers still come if they were asked. */
-	for (size_t i = 0; i < t->d->n; i++)
-		asked[i] = !t->d->rcpts[i].final || (mail_refused && t->pipelined);
-	for (size_t i = 0; i < t->d->n && e == OK; i++) {
-		o = &t->d->rcpts[i];
-		if (!asked[i] || (mail_refused && !t->pipelined))
+	for (; t->next < t->d->n; t->next++) {
+		struct outcome *o = &t->d->rcpts[t->next];
+
+		if (o->final)
 			continue;
 		if (!t->pipelined)
 			put_rcpt(t, o);
-		e = answer(t, "sending RCPT TO", t->d->params->smtp_rcpt_timeout);
-		if (e != OK || mail_refused)
-			continue;
-		o->accepted = reply_class(&t->c->reply) == 2;
+		TRY(answer(t, &rcpt_step, t->d->params->smtp_rcpt_timeout));
+		/* "Too many recipients" in old words: RFC 5321 section 4.5.3.1.10. */
+		if (r->code == 552) {
+			r->code = 452;
+			r->esc[0] = r->esc[0] ? '4' : '\0';
+		}
+		o->accepted = reply_class(r) == 2;
 		t->accepted += o->accepted;
 		if (!o->accepted)
-			said(t->d, t->c, o, "RCPT TO");
-		if (t->c->reply.code == 421 && !t->pipelined)
-			e = fail(E_EOF, "421");
+			said(t, o);
 	}
-	free(asked);
-	return e;
+	return OK;
 }
 
 /* Back in step after a transaction that was not carried through. */
@@ -156,7 +177,7 @@ reset(struct talk *t)
 	if (t->c->tainted)
 		return OK;
 	io_print(t->c->io, "RSET\r\n");
-	if (answer(t, "sending RSET", t->d->params->smtp_rset_timeout) != OK || reply_class(&t->c->reply) != 2)
+	if (answer(t, &rset_step, t->d->params->smtp_rset_timeout) != OK || reply_class(&t->c->reply) != 2)
 		t->c->tainted = true;
 	*t->during = was;
 	return OK;
@@ -166,9 +187,9 @@ reset(struct talk *t)
 static WAITS enum err
 nobody_left(struct talk *t)
 {
-	if (t->pipelined && reply_class(&t->c->reply) == 3) {
+	if (reply_class(&t->c->reply) == 3) {
 		io_print(t->c->io, ".\r\n");
-		if (answer(t, "sending end of data", t->d->params->smtp_data_done_timeout) != OK)
+		if (answer(t, &done_step, t->d->params->smtp_data_done_timeout) != OK || reply_class(&t->c->reply) == 3)
 			t->c->tainted = true;
 	}
 	return reset(t);
@@ -178,16 +199,32 @@ static WAITS enum err
 content(struct talk *t)
 {
 	const struct params *p = t->d->params;
+	char id[QID_TEXT];
 	enum err e;
 
 	*t->during = "sending message body";
+	/* An answer that came before its question cannot be about this message. */
+	if (io_has_input(t->c->io))
+		return fail(E_SYNTAX, "answers out of turn");
+	if (body_is_wrapped(p, &t->d->body))
+		log_info("%s: breaking line > %lld bytes with <CR><LF>SPACE", qid_text(t->d->m.id, id),
+		    p->smtp_line_length_limit);
 	e = body_send(p, &t->d->body, t->c->io);
 	if (e != OK && e != E_EOF)
 		return e;
-	/* A server that hangs up in the middle may have said why. */
-	if (e == E_EOF)
-		return reply_read(t->c->io, &t->c->reply, NULL, NULL, within(1)) == OK ? OK : fail(E_EOF, "lost connection");
-	return answer(t, "sending end of data -- message may be sent more than once", p->smtp_data_done_timeout);
+	/* A server that hangs up in the middle may have said why; it cannot have said yes to what it has not seen. */
+	if (e == E_EOF) {
+		t->c->tainted = true;
+		t->step = &done_step;
+		if (reply_read(t->c->io, &t->c->reply, NULL, NULL, within(1)) == OK && reply_class(&t->c->reply) > 3)
+			return OK;
+		return fail(E_EOF, "lost connection");
+	}
+	t->d->maybe_sent = true;
+	e = answer(t, &done_step, p->smtp_data_done_timeout);
+	if (e == OK || e == E_DEFERRED)
+		t->d->maybe_sent = false;
+	return e;
 }
 
 static void
@@ -213,15 +250,42 @@ too_big(struct delivery *d, struct conn *c)
 	for (size_t i = 0; i < d->n; i++)
 		if (!d->rcpts[i].final)
 			outcome_set(d, &d->rcpts[i], RCPT_BOUNCED, "5.3.4", c->host, STR(""),
-			    "message size %" PRIu64 " exceeds size limit %" PRIu64 " of server %s", d->m.size, c->size_limit, c->who);
+			    "message size %" PRIu64 " exceeds size limit %" PRIu64 " of server %s", d->m.size,
+			    c->size_limit, c->who);
 	return true;
+}
+
+static WAITS enum err
+converse(struct talk *t, bool *unanswered)
+{
+	bool refused;
+
+	TRY(mail(t, unanswered, &refused));
+	TRY(refused ? skip_answers(t) : rcpts(t));
+	if (!t->pipelined && t->accepted == 0)
+		return reset(t);
+	if (!t->pipelined)
+		io_print(t->c->io, "DATA\r\n");
+	TRY(answer(t, &data_step, t->d->params->smtp_data_init_timeout));
+	if (t->accepted == 0)
+		return nobody_left(t);
+	if (reply_class(&t->c->reply) != 3) {
+		rest_said(t);
+		return reset(t);
+	}
+	TRY(content(t));
+	if (reply_class(&t->c->reply) == 2)
+		sent(t);
+	else
+		rest_said(t);
+	return OK;
 }
 
 enum err
 transaction(struct delivery *d, struct conn *c, const char **during, bool *unanswered)
 {
 	struct talk t = { .d = d, .c = c, .during = during };
-	bool refused;
+	enum err e;
 
 	*unanswered = true;
 	for (size_t i = 0; i < d->n; i++)
@@ -229,27 +293,10 @@ transaction(struct delivery *d, struct conn *c, const char **during, bool *unans
 	if (too_big(d, c))
 		return OK;
 	t.pipelined = can_pipeline(&t);
-	TRY(mail(&t, unanswered, &refused));
-	if (refused && !t.pipelined)
-		return reset(&t);
-	TRY(rcpts(&t, refused));
-	if (!t.pipelined && t.accepted == 0)
-		return reset(&t);
-	if (!t.pipelined)
-		io_print(c->io, "DATA\r\n");
-	TRY(answer(&t, "sending DATA command", d->params->smtp_data_init_timeout));
-	if (refused || t.accepted == 0)
-		return nobody_left(&t);
-	if (c->reply.code != 354) {
-		accepted_said(&t, "DATA");
-		return reset(&t);
-	}
-	TRY(content(&t));
-	if (reply_class(&c->reply) == 2) {
-		sent(&t);
-		return OK;
-	}
-	accepted_said(&t, "end of DATA");
+	e = converse(&t, unanswered);
+	if (e != E_DEFERRED)
+		return e;
+	rest_said(&t);
 	return OK;
 }
 
@@ -261,6 +308,8 @@ broken_text(struct buf *out, const struct conn *c, enum err e, const char *durin
 	else if (e == E_SYNTAX)
 		(void)buf_printf(out, "host %s sent what is no SMTP reply while %s: %s", c->who, during,
 		    buf_cstr(&c->reply.text));
+	else if (e == E_CORRUPT)
+		(void)buf_printf(out, "local data error while talking to %s", c->who);
 	else if (e == E_STOPPED)
 		(void)buf_printf(out, "delivery to %s was interrupted while %s", c->who, during);
 	else

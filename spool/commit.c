@@ -112,6 +112,16 @@ create(struct spool *s, struct lane *l, struct entry *e)
 	return entry_create(e, l->dir[hash]);
 }
 
+/* R1.2: the mark is the last thing written, also in a large message, whose header is known only now. */
+static enum err
+write_end(struct entry *e, struct str header, struct str mark)
+{
+	TRY(entry_spill(e));
+	TRY(fd_write_all(e->fd, header, 0));
+	e->marked = true;
+	return fd_write_all(e->fd, mark, (off_t)e->written);
+}
+
 static enum err
 write_whole(struct spool *s, struct lane *l, struct entry *e)
 {
@@ -119,12 +129,9 @@ write_whole(struct spool *s, struct lane *l, struct entry *e)
 
 	layout_header_put(&e->h, header);
 	layout_mark_put(&e->h, mark);
+	if (spilled(e))
+		return write_end(e, (struct str){ header, sizeof header }, (struct str){ mark, sizeof mark });
 	ENSURE(buf_add(&e->b, (struct str){ mark, sizeof mark }));
-	if (spilled(e)) {
-		e->marked = true;
-		TRY(entry_spill(e));
-		return fd_write_all(e->fd, (struct str){ header, sizeof header }, 0);
-	}
 	memcpy(e->b.p, header, sizeof header);
 	TRY(create(s, l, e));
 	TRY(fd_write_all(e->fd, buf_str(&e->b), -1));

@@ -107,7 +107,7 @@ has_hardware(void)
 #endif
 
 uint32_t
-crc32c(uint32_t crc, const void *p, size_t n)
+crc32c(uint32_t crc, const void *at, size_t n)
 {
-	return has_hardware() ? crc32c_hardware(crc, p, n) : crc32c_portable(crc, p, n);
+	return has_hardware() ? crc32c_hardware(crc, at, n) : crc32c_portable(crc, at, n);
 }

@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of the n bytes at p, going on from crc; 0 to begin with. */
-uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+/* Of the n bytes there, going on from crc; 0 to begin with. */
+uint32_t crc32c(uint32_t crc, const void *at, size_t n);
 /* The same in plain C, whatever the processor can do; for tests. */
-uint32_t crc32c_portable(uint32_t crc, const void *p, size_t n);
+uint32_t crc32c_portable(uint32_t crc, const void *at, size_t n);
 
 #endif

@@ -127,9 +127,9 @@ start_file(struct entry *e)
 }
 
 enum err
-entry_spill(void *arg)
+entry_spill(void *entry)
 {
-	struct entry *e = arg;
+	struct entry *e = entry;
 
 	TRY(start_file(e));
 	TRY(fd_write_all(e->fd, buf_str(&e->b), (off_t)e->written));

@@ -63,11 +63,24 @@ sensible(const struct jrn_record *r, size_t nrcpts)
 	return r->type >= JRN_T_SENT && r->type <= JRN_T_REQUEUED && (r->index == JRN_ALL || r->index < nrcpts);
 }
 
+/* A notice tells of what had failed by then; a later failure wants one of its own. */
+static void
+apply_notice(struct spool_view *v, uint32_t index)
+{
+	v->noticed = true;
+	for (size_t i = 0; i < v->msg.nrcpts; i++) {
+		struct spool_progress *p = &v->progress[i];
+
+		if ((index == JRN_ALL || index == i) && (p->state == JRN_BOUNCED || p->state == JRN_EXPIRED))
+			p->noticed = true;
+	}
+}
+
 static void
 apply(struct spool_view *v, const struct jrn_record *r)
 {
 	if (r->type == JRN_T_NOTICED) {
-		v->noticed = true;
+		apply_notice(v, r->index);
 		return;
 	}
 	if (r->type == JRN_T_REQUEUED)

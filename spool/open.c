@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -85,10 +84,13 @@ static bool
 syncfs_tells_errors(void)
 {
 	struct utsname u;
-	int major = 0, minor = 0;
+	unsigned long major, minor;
+	char *dot;
 
-	if (uname(&u) != 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+	if (uname(&u) != 0)
 		return false;
+	major = strtoul(u.release, &dot, 10);
+	minor = *dot == '.' ? strtoul(dot + 1, NULL, 10) : 0;
 	return major > 5 || (major == 5 && minor >= 8);
 }
 

@@ -224,7 +224,7 @@ read_envelope(const struct peek *k, struct str in, struct spool_msg *m)
 static enum err
 view(struct peek *k, enum spool_dir d, bool check_content, struct spool_view *v)
 {
-	struct str envelope, journal;
+	struct str envelope = STR(""), journal = STR("");
 
 	TRY(peek_check(k, d));
 	v->msg.id = k->id;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -101,7 +102,7 @@ set_aside(struct hand *h, uint64_t id)
 	h->n.corrupt++;
 	if (c->s->readonly || c->d == SPOOL_CORRUPT)
 		return;
-	strcpy(why, err_why());
+	snprintf(why, sizeof why, "%s", err_why());
 	spool_path(c->d, id, path);
 	if (spool_move(c->s, id, c->d, SPOOL_CORRUPT) == OK)
 		log_error("%s: damaged, set aside in %s: %s", path, spool_dir_name(SPOOL_CORRUPT), why);
@@ -123,7 +124,7 @@ clear_debris(struct hand *h, int dir, uint64_t id)
 	char name[QID_TEXT], why[ERR_WHY_MAX];
 	struct stat st;
 
-	strcpy(why, err_why());
+	snprintf(why, sizeof why, "%s", err_why());
 	if (fstat(h->k.fd, &st) != 0 || wall_seconds(wall_now()) - st.st_mtim.tv_sec < c->how->debris_age ||
 	    has_writer(&h->k)) {
 		h->n.busy++;

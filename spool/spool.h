@@ -101,12 +101,13 @@ struct spool_progress {
 	uint32_t       attempts;
 	struct wall    next_try;                       /* of the last deferral */
 	struct str     esc, text, mta, diag;           /* words of the last event */
+	bool           noticed;                        /* failed, and a notice of it is durable */
 };
 /* Everything about a message but its content; one allocation holds all text. */
 struct spool_view {
 	struct spool_msg       msg;
 	struct spool_progress *progress;               /* msg.nrcpts of them */
-	bool                   noticed;                /* a notice for the failed ones is durable */
+	bool                   noticed;                /* a notice for some of the failed ones is durable */
 	struct wall            requeued;               /* 0: never */
 	void                  *memory;
 };

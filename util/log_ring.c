@@ -422,7 +422,9 @@ log_ring_close(void)
 	else if (ring.running)
 		pthread_detach(ring.thread);
 	pthread_mutex_lock(&ring.lock);
-	ring.running = ring.idle = ring.writing = false;
+	ring.running = false;
+	ring.idle = false;
+	ring.writing = false;
 	pthread_mutex_unlock(&ring.lock);
 }
 

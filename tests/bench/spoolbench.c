@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spoolbench DIR [MESSAGES [BYTES]] - what a message costs the spool: enter, commit and remove, by sync mode and number of
- * tasks.  DIR should lie on the kind of file system that will hold the queue.  CPU is the whole process's, kernel included
- * (but not the kernel's own threads).  Built by hand or by tests/bench/Makefile; see docs/SPOOL.md for results. */
+ * tasks; then a scan of as many messages.  DIR should lie on the kind of file system that will hold the queue.  CPU is the
+ * whole process's, kernel included (but not the kernel's own threads).  docs/SPOOL.md has results.
+ *
+ *	make programs && cc -O2 -I. -D_GNU_SOURCE -o build/spoolbench tests/bench/spoolbench.c \
+ *		build/release/libspool.a build/release/libutil.a -pthread */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -9,7 +13,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { HELPERS = 8, MOST_TASKS = 1000 };
+enum { HELPERS = 8 };
 
 static struct {
 	struct spool *spool;
@@ -96,6 +100,41 @@ run_round(void *arg)
 	spool_close(&b.spool);
 }
 
+static bool
+count(void *arg, struct spool_view *v)
+{
+	(void)v;
+	atomic_fetch_add((atomic_size_t *)arg, 1);
+	return true;
+}
+
+/* Warm: the directories and files are in the page cache, as after the fill. */
+static void
+run_scan(void *arg)
+{
+	struct round *r = arg;
+
+	need(spool_open(r->dir, SYNC_NONE, false, &b.spool));
+	b.left = r->messages;
+	b.n = 0;
+	b.gone = mem_array(r->messages, sizeof *b.gone);
+	session(NULL);
+	for (int threads = 1; threads <= 4; threads *= 2) {
+		atomic_size_t found = 0;
+		struct spool_scan how = { .fn = count, .arg = &found, .threads = threads, .debris_age = 3600 };
+		struct time start = time_now();
+		double cpu = cpu_us(), seconds;
+
+		need(spool_scan(b.spool, SPOOL_INCOMING, &how, NULL));
+		seconds = time_seconds(start, time_now());
+		printf("scan     %5d threads %8.0f messages/s  %5.1f us CPU\n", threads, (double)found / seconds,
+		    (cpu_us() - cpu) / (double)r->messages);
+	}
+	need(task_offload(remove_some, &b.n));
+	mem_free(&b.gone);
+	spool_close(&b.spool);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -119,5 +158,6 @@ main(int argc, char **argv)
 			if (r.messages > 0)
 				task_run(run_round, &r, HELPERS);
 		}
+	task_run(run_scan, &(struct round){ 1, messages, SYNC_NONE, "scan", argv[1] }, HELPERS);
 	return 0;
 }

@@ -48,7 +48,10 @@ class Postroad:
         self.port = free_port()
         self.spool, self.maillog = f"{self.dir}/spool", f"{self.dir}/maillog"
         self.said = ""
-        self.env = dict(os.environ, **(env or {}))
+        # A sanitized build writes what it finds here; see close().
+        found = f"log_path={self.dir}/sanitizer:print_stacktrace=1"
+        self.env = dict({"ASAN_OPTIONS": found + ":detect_leaks=0", "UBSAN_OPTIONS": found}, **os.environ)
+        self.env.update(env or {})
         self.settings = {"queue_directory": self.spool, "data_directory": f"{self.dir}/data", "maillog_file": self.maillog,
                          "myhostname": "mx.test", "mydestination": "", "mynetworks": "127.0.0.0/8"}
         if os.geteuid() == 0:
@@ -99,7 +102,13 @@ class Postroad:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
+        reports = ""
+        for name in os.listdir(self.dir):
+            if name.startswith("sanitizer."):
+                with open(f"{self.dir}/{name}", errors="replace") as f:
+                    reports += f.read()[:5000]
         shutil.rmtree(self.dir, ignore_errors=True)
+        assert not reports, reports
 
     def log(self):
         try:

@@ -42,7 +42,7 @@ def storm(programs, kills, pause, sync="auto"):
     m.run("queue", "flush", check=False)
     got = lambda: {r for g in s.messages for r in g.rcpts}
     house.wait_until(lambda: sent <= got(), 60, 0.1)
-    m.empty(60)
+    house.wait_until(lambda: not m.queue(), 60, 0.2)      # files may be left: debris of mail that got no 250
     assert len(sent) > 20
     assert len(s.messages) <= len(sent) + 20 * kills * 4, "more copies than the bound"
     assert not m.files("corrupt")

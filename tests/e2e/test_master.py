@@ -199,7 +199,7 @@ def test_check_finds_nothing_wrong_with_a_good_directory():
 
 def test_in_the_foreground():
     m = house.Postroad(relayhost="[127.0.0.1]:1", start=False)
-    p = subprocess.Popen([f"{house.BIN}/postroad", "-c", m.dir, "start-fg"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    p = subprocess.Popen([f"{house.BIN}/postroad", "-c", m.dir, "start-fg"], env=m.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     house.wait_until(lambda: m.processes().get("smtpd"))
     def greeted():
         try:

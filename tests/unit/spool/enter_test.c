@@ -123,7 +123,8 @@ an_aborted_entry_leaves_nothing(void)
 	CHECK(entry_add(e, (struct str){ content, 1 << 20 }) == OK);
 	CHECK(files_in(s, SPOOL_INCOMING) == 1);
 	entry_abort(&e);
-	until_no_file(s);
+	until_removed(s);
+	CHECK(files_in(s, SPOOL_INCOMING) == 0);
 	free(content);
 	spool_down(&s);
 }
@@ -166,16 +167,16 @@ r4_1_five_hundred_tasks_commit_together(void)
 {
 	enum { TASKS = 500 };
 	static const enum spool_sync modes[] = { SYNC_AUTO, SYNC_SYNCFS, SYNC_NONE };
-	struct group g;
+	struct tasks g;
 
 	for (size_t i = 0; i < countof(modes); i++) {
 		struct spool *s = spool_up(modes[i]);
 		struct crowd c = { .s = s, .ids = mem_array(2 * TASKS, sizeof *c.ids) };
 
-		group_init(&g);
+		tasks_init(&g);
 		for (int t = 0; t < TASKS; t++)
 			task_start(&g, "commit", commit_two, &c);
-		group_wait(&g);
+		tasks_wait(&g);
 		CHECK(c.n == 2 * TASKS && c.failed == 0);
 		CHECK(files_in(s, SPOOL_INCOMING) == 2 * TASKS);
 		for (size_t k = 0; k < c.n; k++)

@@ -154,6 +154,15 @@ files_in(struct spool *s, enum spool_dir d)
 	return n;
 }
 
+/* An abort is in the background; it holds on to the spool until it is done. */
+HELPER WAITS void
+until_removed(struct spool *s)
+{
+	for (int i = 0; i < 5000 && s->refs > 1; i++)
+		need(task_sleep(time_after_ms(time_now(), 1)));
+	CHECK(s->refs == 1);
+}
+
 HELPER bool
 accept_all(void *arg, struct spool_view *v)
 {

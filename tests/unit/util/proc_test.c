@@ -21,10 +21,12 @@ at(const char *name)
 {
 	static char paths[4][64];
 	static unsigned next;
+	static bool made;
 	char *path = paths[next++ % 4];
 
-	if (strchr(dir, 'X') && mkdtemp(dir) == NULL)
+	if (!made && mkdtemp(dir) == NULL)
 		abort();
+	made = true;
 	snprintf(path, sizeof paths[0], "%s/%s", dir, name);
 	return path;
 }
