@@ -33,7 +33,8 @@ void
 instance_open(struct instance *i, const struct params *p)
 {
 	*i = (struct instance){ .board_fd = -1 };
-	/* Of master's two locks the one in a directory that is root's: what it says is believed when there is killing to do. */
+	/* Of master's two locks the one in a directory that is root's: what it says is believed
+	 * when there is killing to do. */
 	snprintf(i->lock, sizeof i->lock, "%s/pid/master.pid", p->queue_directory);
 	snprintf(i->board_file, sizeof i->board_file, "%s/board", p->data_directory);
 	map_board(i);
@@ -110,7 +111,8 @@ instance_kill(const struct instance *i)
 
 	if (master > 0) {
 		kill(master, SIGKILL);
-		/* Its children are in its group, unless it runs in the foreground of somebody else's. */
+		/* Its children are in its group, unless it runs in the foreground of somebody
+		 * else's. */
 		kill(-master, SIGKILL);
 	}
 	for (unsigned slot = 1; slot < BOARD_SLOTS; slot++)

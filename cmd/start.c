@@ -27,7 +27,8 @@ await(int fd, struct buf *said)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			return fail(E_TIMEOUT, "not ready after %d seconds; see the log", START_SECONDS);
+			return fail(
+			    E_TIMEOUT, "not ready after %d seconds; see the log", START_SECONDS);
 		n = read(fd, piece, sizeof piece);
 		if (n <= 0 || !buf_add(said, (struct str){ piece, (size_t)n }))
 			return OK;
@@ -50,7 +51,8 @@ outcome(const struct cmd *c, int fd)
 	return good ? 0 : 1;
 }
 
-/* In a child: leave our terminal and session for good.  A second child is nobody's, so that nobody need wait for it. */
+/* In a child: leave our terminal and session for good.  A second child is nobody's, so that nobody
+ * need wait for it. */
 static void
 __attribute__((noreturn))
 detach(const struct cmd *c, const struct params *p, int ready)
@@ -59,8 +61,8 @@ detach(const struct cmd *c, const struct params *p, int ready)
 
 	if (setsid() < 0 || fork() != 0)
 		_exit(0);
-	/* A group of its own, for one signal to reach all of it.  Standard error is master's to close: until then it may be
-	 * needed to say that there is no master to run. */
+	/* A group of its own, for one signal to reach all of it.  Standard error is master's to
+	 * close: until then it may be needed to say that there is no master to run. */
 	setpgid(0, 0);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);

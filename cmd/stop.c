@@ -95,7 +95,8 @@ reload(struct cmd *c, const struct instance *i, pid_t pid)
 		return false;
 	while (m && m->served == done) {
 		if (m->sessions != refused) {
-			cmd_warn(c, "fatal: master refused the new settings and goes on with the old ones; see the log");
+			cmd_warn(c, "fatal: master refused the new settings and goes on with the "
+				    "old ones; see the log");
 			return false;
 		}
 		if (instance_pid(i) != pid) {
@@ -103,7 +104,9 @@ reload(struct cmd *c, const struct instance *i, pid_t pid)
 			return false;
 		}
 		if (!time_before(time_now(), limit)) {
-			cmd_warn(c, "warning: after %d seconds some services still run with the old settings; see the log",
+			cmd_warn(c,
+			    "warning: after %d seconds some services still run with the old "
+			    "settings; see the log",
 			    RELOAD_SECONDS);
 			return false;
 		}
@@ -112,7 +115,8 @@ reload(struct cmd *c, const struct instance *i, pid_t pid)
 	return true;
 }
 
-/* A configuration that cannot be used is refused here, where somebody reads the words; master would refuse it too. */
+/* A configuration that cannot be used is refused here, where somebody reads the words; master would
+ * refuse it too. */
 int
 cmd_reload(struct cmd *c, int argc, char **argv)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One task, the keeper, connects and receives for all that ask.  It lives while there is a channel or somebody waits. */
+/* One task, the keeper, connects and receives for all that ask.  It lives while there is a channel
+ * or somebody waits. */
 #include "mail/dns_channel.h"
 
 #include <stdio.h>
@@ -13,7 +14,7 @@ enum {
 	FRAME_MAX = 1 << 20,
 	QUEUED_MAX = 1 << 20,
 	CONNECT_SECONDS = 5,
-	SENDS_MAX = 2,                                 /* one more time when the resolver went away */
+	SENDS_MAX = 2, /* one more time when the resolver went away */
 };
 
 static struct {
@@ -60,8 +61,8 @@ send_question(struct dns_question *q)
 	struct msg_query m = { .query = q->id, .type = q->type, .name = str_of(q->name) };
 	struct buf *b = ipc_begin(channel.ipc, MSG_QUERY_TAG);
 
-	/* A channel that is full or dead: the resolver does not read, so the deadline will answer, or the keeper sends it
-	 * again on the next channel. */
+	/* A channel that is full or dead: the resolver does not read, so the deadline will answer, or the
+	 * keeper sends it again on the next channel. */
 	if (b == NULL)
 		return;
 	ENSURE(msg_query_put(b, &m));
@@ -168,7 +169,8 @@ converse(bool *reached)
 	return e;
 }
 
-/* An end of file is a resolver that was replaced; all else is worth a word, but not one for every question. */
+/* An end of file is a resolver that was replaced; all else is worth a word, but not one for every
+ * question. */
 static void
 complain(void)
 {

@@ -66,8 +66,9 @@ keep(struct reply *r, struct str line)
 	buf_add_clean(&r->text, str_sub(str_trim(line), 0, room));
 }
 
-/* RFC 5321 section 4.2 grammar: 2xx to 5xx, then a blank, a hyphen or nothing.  Codes that differ between the lines of a
- * reply are a fault of the server's; the last one counts, as it does for Postfix. */
+/* RFC 5321 section 4.2 grammar: 2xx to 5xx, then a blank, a hyphen or nothing.  Codes that differ
+ * between the lines of a reply are a fault of the server's; the last one counts, as it does for
+ * Postfix. */
 static int
 line_code(struct str line)
 {

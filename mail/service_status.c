@@ -83,9 +83,9 @@ service_wait(enum service_phase phase)
 			return;
 }
 
-/* A process that takes no more must leave the event on a shared socket to its siblings, and must not keep the socket of a
- * service that is gone alive.  The descriptor's number stays taken, so that an acceptor that tries once more finds
- * /dev/null there and not a stranger. */
+/* A process that takes no more must leave the event on a shared socket to its siblings, and must
+ * not keep the socket of a service that is gone alive.  The descriptor's number stays taken, so
+ * that an acceptor that tries once more finds /dev/null there and not a stranger. */
 static void
 stop_listening(bool master_gone)
 {
@@ -93,7 +93,8 @@ stop_listening(bool master_gone)
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (size_t i = 0; i < s->nlisten; i++) {
-		/* All who share it are leaving: free the address for the next master, whoever is slow. */
+		/* All who share it are leaving: free the address for the next master, whoever is
+		 * slow. */
 		if (master_gone)
 			shutdown(s->listen[i], SHUT_RDWR);
 		task_fd_del(s->listen[i]);

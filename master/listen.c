@@ -14,7 +14,7 @@
 #include "util/proc.h"
 #include "util/time.h"
 
-enum { BACKLOG = 4096, RETRY_MS = 50 };                /* the kernel cuts the backlog to net.core.somaxconn */
+enum { BACKLOG = 4096, RETRY_MS = 50 }; /* the kernel cuts the backlog to net.core.somaxconn */
 
 int
 fd_high(int fd)
@@ -68,7 +68,8 @@ listen_patiently(const char *key, const struct addr *a, int patience, int *fd)
 
 /* a: NULL for a UNIX socket, whose key is its path. */
 static enum err
-want(struct listeners *l, const char *key, const struct addr *a, int patience, struct listener **out)
+want(
+    struct listeners *l, const char *key, const struct addr *a, int patience, struct listener **out)
 {
 	struct listener *one = find(l, key);
 	int fd, high;
@@ -96,19 +97,21 @@ want(struct listeners *l, const char *key, const struct addr *a, int patience, s
 }
 
 static enum err
-want_inet(struct listeners *l, const struct table_entry *e, const struct params *p, int patience, struct listener **out, size_t *n)
+want_inet(struct listeners *l, const struct table_entry *e, const struct params *p, int patience,
+    struct listener **out, size_t *n)
 {
 	struct addr addrs[SERVICE_LISTEN_MAX];
 	char text[ADDR_TEXT], key[ADDR_TEXT + 16];
 	size_t count;
 	enum err err;
 
-	TRY(endpoint_addresses(e->host, e->port, str_of(p->inet_interfaces), str_of(p->inet_protocols), addrs,
-	    countof(addrs), &count));
+	TRY(endpoint_addresses(e->host, e->port, str_of(p->inet_interfaces),
+	    str_of(p->inet_protocols), addrs, countof(addrs), &count));
 	for (size_t i = 0; i < count; i++) {
 		bool v6 = addrs[i].sa.sa_family == AF_INET6;
 
-		snprintf(key, sizeof key, v6 ? "[%s]:%u" : "%s:%u", addr_text(&addrs[i], text), e->port);
+		snprintf(
+		    key, sizeof key, v6 ? "[%s]:%u" : "%s:%u", addr_text(&addrs[i], text), e->port);
 		err = want(l, key, &addrs[i], patience, &out[*n]);
 		if (err == OK) {
 			++*n;
@@ -123,8 +126,8 @@ want_inet(struct listeners *l, const struct table_entry *e, const struct params 
 }
 
 enum err
-listeners_want(struct listeners *l, const struct table_entry *e, const struct params *p, int patience,
-    struct listener **out, size_t *n)
+listeners_want(struct listeners *l, const struct table_entry *e, const struct params *p,
+    int patience, struct listener **out, size_t *n)
 {
 	char path[sizeof((struct sockaddr_un *)0)->sun_path + 32];
 

@@ -75,6 +75,18 @@ add(struct master *m, struct worker *w)
 	turn.fds[turn.n++] = (struct pollfd){ .fd = w->status_fd, .events = POLLIN };
 }
 
+/* Bad news: whoever waits sees the end of the pipe when we are gone, so that nothing is left when a start has failed. */
+static void
+tell_starter(struct master *m, const char *text)
+{
+	if (m->ready_fd < 0)
+		return;
+	(void)!write(m->ready_fd, text, strlen(text));
+	if (m->state == RUNNING)
+		close(m->ready_fd);
+	m->ready_fd = -1;
+}
+
 static void
 hear_signal(struct master *m, int sig)
 {
@@ -87,8 +99,7 @@ hear_signal(struct master *m, int sig)
 		if (m->state == STOPPING)
 			break;
 		log_info("terminating on signal %d", sig);
-		if (m->state == STARTING && m->failure[0] == '\0')
-			snprintf(m->failure, sizeof m->failure, "stopped before it was ready");
+		tell_starter(m, "stopped before it was ready");
 		stop_begin(m, (int)m->params.stop_drain_time);
 		break;
 	case SIGQUIT:
@@ -117,16 +128,6 @@ all_ready(struct master *m)
 		if (!crew_is_ready(c))
 			return false;
 	return true;
-}
-
-static void
-tell_starter(struct master *m, const char *text)
-{
-	if (m->ready_fd < 0)
-		return;
-	(void)!write(m->ready_fd, text, strlen(text));
-	close(m->ready_fd);
-	m->ready_fd = -1;
 }
 
 static void

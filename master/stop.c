@@ -3,7 +3,8 @@
 
 #include "util/log.h"
 
-/* Beyond stop_drain_time: for children to end by their own clock, and for the last to write down what the first said. */
+/* Beyond stop_drain_time: for children to end by their own clock, and for the last to write down
+ * what the first said. */
 enum { SLACK_MS = 1000, LAST_DRAIN = 5 };
 
 static void

@@ -76,7 +76,8 @@ parse_unix_name(struct table_entry *e)
 	struct buf b = BUF(0);
 
 	if (e->name[0] == '.' || strchr(e->name, '/') || strlen(e->name) > 100)
-		return fail(E_SYNTAX, "expected a service name without '/' and leading '.', at most 100 bytes long");
+		return fail(E_SYNTAX,
+		    "expected a service name without '/' and leading '.', at most 100 bytes long");
 	buf_printf(&b, "unix:%s", e->name);
 	e->identity = b.p;
 	return OK;
@@ -88,13 +89,14 @@ parse_type(struct parser *p, struct table_entry *e, struct str word)
 	static const struct { const char *name, *why_not; } refused[] = {
 		{ "fifo", "a FIFO cannot say who writes to it; use unix" },
 		{ "pass", "no service takes over the connections of another; use inet" },
-		{ "unix-dgram", "no service takes datagrams; programs log to syslog or maillog_file by themselves" },
+		{ "unix-dgram", "no service takes datagrams; logs go to syslog or maillog_file directly" },
 	};
 
 	(void)p;
 	for (size_t i = 0; i < countof(refused); i++)
 		if (str_eq(word, str_of(refused[i].name)))
-			return fail(E_SYNTAX, "type %s is not supported: %s", refused[i].name, refused[i].why_not);
+			return fail(E_SYNTAX, "type %s is not supported: %s", refused[i].name,
+			    refused[i].why_not);
 	if (str_eq(word, STR("inet")))
 		e->type = TYPE_INET;
 	else if (str_eq(word, STR("unix")))
@@ -112,7 +114,8 @@ yes_or_no(struct str word, bool if_default, const char *column, bool *out)
 	else if (str_eq(word, STR("y")) || str_eq(word, STR("n")))
 		*out = word.p[0] == 'y';
 	else
-		return fail(E_SYNTAX, "expected y, n or - in column \"%s\", not \"%.*s\"", column, STR_ARG(word));
+		return fail(E_SYNTAX, "expected y, n or - in column \"%s\", not \"%.*s\"", column,
+		    STR_ARG(word));
 	return OK;
 }
 
@@ -153,7 +156,8 @@ parse_wakeup(struct parser *p, struct table_entry *e, struct str word)
 		word.n--;
 	}
 	if (!str_u64(word, &v) || v > WAKEUP_MAX)
-		return fail(E_SYNTAX, "expected a time in seconds, a '?' behind it at most, or - in column \"wakeup\"");
+		return fail(E_SYNTAX, "expected a time in seconds, a '?' behind it at most, or - "
+				      "in column \"wakeup\"");
 	e->wakeup = (int)v;
 	return OK;
 }
@@ -168,7 +172,9 @@ parse_maxproc(struct parser *p, struct table_entry *e, struct str word)
 	if (str_eq(word, STR("-")))
 		return OK;
 	if (!str_u64(word, &v) || v > MAXPROC_MAX)
-		return fail(E_SYNTAX, "expected a number of processes, 0 (no limit) or - in column \"maxproc\", not \"%.*s\"",
+		return fail(E_SYNTAX,
+		    "expected a number of processes, 0 (no limit) or - in column \"maxproc\", not "
+		    "\"%.*s\"",
 		    STR_ARG(word));
 	e->maxproc = (int)v;
 	return OK;
@@ -180,7 +186,8 @@ parse_prog(struct parser *p, struct table_entry *e, struct str word)
 	e->prog_at = position(p, (size_t)(word.p - p->line.p));
 	e->prog = str_dup(word);
 	if (str_find(word, '/') != word.n || word.p[0] == '.')
-		return fail(E_SYNTAX, "expected the name of a program in daemon_directory, without directory");
+		return fail(E_SYNTAX,
+		    "expected the name of a program in daemon_directory, without directory");
 	return OK;
 }
 
@@ -227,7 +234,9 @@ parse_option(struct parser *p, struct table_entry *e, struct word w)
 	}
 	if (!str_starts(w.text, STR("-o"))) {
 		p->at = w.at;
-		return fail(E_SYNTAX, "expected -o name=value, -v or an argument, not the option \"%.*s\"", STR_ARG(w.text));
+		return fail(E_SYNTAX,
+		    "expected -o name=value, -v or an argument, not the option \"%.*s\"",
+		    STR_ARG(w.text));
 	}
 	if (w.text.n > 2) {
 		w.text = str_sub(w.text, 2, w.text.n);
@@ -282,11 +291,12 @@ parse_columns(struct parser *p, struct table_entry *e)
 		err = word_next(p->line, &p->at, &w);
 		if (err == E_EOF) {
 			p->at = p->line.n ? p->line.n - 1 : 0;
-			return fail(E_SYNTAX, "expected column \"%s\" (%zu of %zu) after this", columns[i].title, i + 1,
-			    countof(columns));
+			return fail(E_SYNTAX, "expected column \"%s\" (%zu of %zu) after this",
+			    columns[i].title, i + 1, countof(columns));
 		}
 		if (err == OK && w.braced)
-			err = fail(E_SYNTAX, "expected column \"%s\", not braces", columns[i].title);
+			err =
+			    fail(E_SYNTAX, "expected column \"%s\", not braces", columns[i].title);
 		if (err == OK)
 			err = columns[i].parse(p, e, w.text);
 		/* Only the type says what the name has to look like. */
@@ -327,8 +337,9 @@ add_entry(struct parser *p, struct table_entry *e)
 		if (strcmp(t->entries[i].identity, e->identity) != 0)
 			continue;
 		table_complain(t, e->at, p->warnings,
-		    "duplicate master.cf entry for service \"%s\" (line %u) -- using the last entry", e->name,
-		    t->entries[i].at.line);
+		    "duplicate master.cf entry for service \"%s\" (line %u) -- using the last "
+		    "entry",
+		    e->name, t->entries[i].at.line);
 		entry_fini(&t->entries[i]);
 		t->entries[i] = *e;
 		return;
@@ -352,7 +363,8 @@ parse_line(struct parser *p)
 		    "expected 1 in column \"maxproc\": there can be only one %s", e.prog);
 		entry_fini(&e);
 	} else if (p->table->n == ENTRIES_MAX) {
-		table_complain(p->table, e.at, p->errors, "more than %d services", (int)ENTRIES_MAX);
+		table_complain(
+		    p->table, e.at, p->errors, "more than %d services", (int)ENTRIES_MAX);
 		entry_fini(&e);
 	} else {
 		add_entry(p, &e);
@@ -360,7 +372,8 @@ parse_line(struct parser *p)
 }
 
 enum err
-table_parse(struct table *t, const char *file_name, struct str text, struct buf *errors, struct buf *warnings)
+table_parse(struct table *t, const char *file_name, struct str text, struct buf *errors,
+    struct buf *warnings)
 {
 	struct conf_lines *lines = conf_lines_open(text);
 	struct parser p = { .table = t, .lines = lines, .errors = errors, .warnings = warnings };
@@ -372,7 +385,8 @@ table_parse(struct table *t, const char *file_name, struct str text, struct buf 
 		parse_line(&p);
 	conf_lines_close(&lines);
 	if (errors->n == before && t->n == 0)
-		table_complain(t, (struct position){ 1, 1 }, errors, "expected at least one service");
+		table_complain(
+		    t, (struct position){ 1, 1 }, errors, "expected at least one service");
 	return errors->n == before ? OK : fail(E_SYNTAX, "%s has errors", file_name);
 }
 

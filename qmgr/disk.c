@@ -32,12 +32,12 @@ work(struct spool *s, struct job *j, enum spool_dir d)
 	return OK;
 }
 
-/* On a helper thread.  A file may have been moved by what came before it in this lane: then it is looked for.  E_NOENT: it is
- * nowhere, or set aside as damaged, which is not ours to change. */
+/* On a helper thread.  A file may have been moved by what came before it in this lane: then it is
+ * looked for.  E_NOENT: it is nowhere, or set aside as damaged, which is not ours to change. */
 static void
 run(struct list *items, void *spool)
 {
-	LIST_EACH(items, j, struct job, item.link) {
+	LIST_EACH (items, j, struct job, item.link) {
 		enum spool_dir d = j->from;
 
 		j->item.result = work(spool, j, d);
@@ -71,8 +71,8 @@ try_later(void *arg)
 	free(j);
 }
 
-/* Its file is nowhere: nothing can be delivered, nor anything written down.  Only what is just being told to the sender is left
- * alone. */
+/* Its file is nowhere: nothing can be delivered, nor anything written down.  Only what is just
+ * being told to the sender is left alone. */
 static void
 is_lost(uint64_t id)
 {
@@ -128,7 +128,8 @@ post(struct job *j)
 {
 	qmgr.disk_busy++;
 	/* One after the other for one message, and spread for those of one sender. */
-	batch_post(qmgr.disk[j->id * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (DISK_LANES - 1)], &j->item, done);
+	batch_post(qmgr.disk[j->id * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (DISK_LANES - 1)],
+	    &j->item, done);
 }
 
 static struct job *

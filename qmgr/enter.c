@@ -6,11 +6,12 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-/* Where each domain's mail goes, as route_find() once said; most mail goes where other mail went. */
+/* Where each domain's mail goes, as route_find() once said; most mail goes where other mail went.
+ */
 struct way {
-	struct map_node node;                          /* key: domain */
-	struct route    route;
-	char            domain[];
+	struct map_node node; /* key: domain */
+	struct route route;
+	char domain[];
 };
 
 enum { WAYS_MAX = 8192, ADDRESS_MAX = 4096 };
@@ -87,7 +88,7 @@ full(void)
 static struct sched_rcpt *
 take_rcpts(const struct msg_entered *e, size_t *n)
 {
-	size_t cap = e->rcpts.n / 12;                  /* no recipient is shorter than its fixed part */
+	size_t cap = e->rcpts.n / 12; /* no recipient is shorter than its fixed part */
 	struct sched_rcpt *v = mem_array(cap + 1, sizeof *v);
 	struct str rest = e->rcpts;
 	struct msg_rcpt r;
@@ -95,11 +96,14 @@ take_rcpts(const struct msg_entered *e, size_t *n)
 	for (*n = 0; rest.n > 0; ++*n) {
 		struct sched_rcpt *to = &v[*n];
 
-		if (*n == cap || !msg_rcpt_take(&rest, &r) || r.addr.n > ADDRESS_MAX || r.orig.n > ADDRESS_MAX) {
+		if (*n == cap || !msg_rcpt_take(&rest, &r) || r.addr.n > ADDRESS_MAX ||
+		    r.orig.n > ADDRESS_MAX) {
 			free(v);
 			return NULL;
 		}
-		*to = (struct sched_rcpt){ .index = r.index, .addr = r.addr, .orig = r.orig, .state = JRN_PENDING };
+		*to = (struct sched_rcpt){
+			.index = r.index, .addr = r.addr, .orig = r.orig, .state = JRN_PENDING
+		};
 		enter_route(NULL, r.addr, &to->transport, &to->nexthop);
 	}
 	return v;
@@ -108,8 +112,13 @@ take_rcpts(const struct msg_entered *e, size_t *n)
 enum err
 enter_notice(const struct msg_entered *e)
 {
-	struct sched_msg m = { .id = e->id, .dir = SPOOL_INCOMING, .arrived = { e->arrived }, .size = e->size,
-		.content_at = e->content_at, .flags = e->flags, .sender = e->sender };
+	struct sched_msg m = { .id = e->id,
+		.dir = SPOOL_INCOMING,
+		.arrived = { e->arrived },
+		.size = e->size,
+		.content_at = e->content_at,
+		.flags = e->flags,
+		.sender = e->sender };
 	struct sched_rcpt *rcpts;
 	size_t n;
 
@@ -130,14 +139,20 @@ enter_notice(const struct msg_entered *e)
 static bool
 is_finished(const struct spool_progress *p)
 {
-	return p->state == JRN_SENT || ((p->state == JRN_BOUNCED || p->state == JRN_EXPIRED) && p->noticed);
+	return p->state == JRN_SENT ||
+	       ((p->state == JRN_BOUNCED || p->state == JRN_EXPIRED) && p->noticed);
 }
 
 void
 enter_view(const struct spool_view *v)
 {
-	struct sched_msg m = { .id = v->msg.id, .dir = v->msg.dir, .arrived = v->msg.arrived, .size = v->msg.size,
-		.content_at = v->msg.content_at, .flags = v->msg.flags, .sender = v->msg.sender };
+	struct sched_msg m = { .id = v->msg.id,
+		.dir = v->msg.dir,
+		.arrived = v->msg.arrived,
+		.size = v->msg.size,
+		.content_at = v->msg.content_at,
+		.flags = v->msg.flags,
+		.sender = v->msg.sender };
 	struct sched_rcpt *rcpts;
 	size_t n = 0;
 
@@ -152,21 +167,29 @@ enter_view(const struct spool_view *v)
 		if (is_finished(p))
 			continue;
 		n++;
-		*to = (struct sched_rcpt){ .index = (uint32_t)i, .addr = v->msg.rcpts[i].addr,
-			.orig = v->msg.rcpts[i].orig, .state = p->state, .attempts = p->attempts,
-			.next_try = p->next_try, .esc = p->esc, .text = p->text, .mta = p->mta, .diag = p->diag };
+		*to = (struct sched_rcpt){ .index = (uint32_t)i,
+			.addr = v->msg.rcpts[i].addr,
+			.orig = v->msg.rcpts[i].orig,
+			.state = p->state,
+			.attempts = p->attempts,
+			.next_try = p->next_try,
+			.esc = p->esc,
+			.text = p->text,
+			.mta = p->mta,
+			.diag = p->diag };
 		enter_route(NULL, to->addr, &to->transport, &to->nexthop);
 	}
 	(void)sched_enter(qmgr.sched, &m, rcpts, n);
 	free(rcpts);
 }
 
-/* -- removed ids that a reader of the disk may have seen before: they must not come back to life -- */
+/* -- removed ids that a reader of the disk may have seen before: they must not come back to life --
+ */
 struct gone {
 	struct map_node node;
-	struct list     link;
-	uint64_t        id;
-	bool            stuck;                         /* its file cannot be removed */
+	struct list link;
+	uint64_t id;
+	bool stuck; /* its file cannot be removed */
 };
 
 static struct gone *
@@ -200,7 +223,7 @@ gone_recently(uint64_t id)
 void
 gone_clear(void)
 {
-	LIST_EACH(&qmgr.gone_list, g, struct gone, link) {
+	LIST_EACH (&qmgr.gone_list, g, struct gone, link) {
 		if (g->stuck)
 			continue;
 		list_remove(&g->link);

@@ -69,7 +69,7 @@ read_all(void *arg)
 static size_t
 enter_some(void)
 {
-	static struct spool_view some[EACH_TURN];      /* too much for a task's stack */
+	static struct spool_view some[EACH_TURN]; /* too much for a task's stack */
 	size_t n, left;
 
 	pthread_mutex_lock(&found.lock);
@@ -149,8 +149,8 @@ read_with(enum err (*read_some)(void *arg), void *arg)
 
 /* -- the sweep: files in incoming that nobody told us of -- */
 struct sweep {
-	uint64_t *ids;                                 /* rising */
-	size_t    n, cap;
+	uint64_t *ids; /* rising */
+	size_t n, cap;
 };
 
 static void
@@ -192,7 +192,9 @@ not_wanted(void *arg, uint64_t id)
 static enum err
 read_wanted(void *arg)
 {
-	struct spool_scan how = { .fn = take, .known = not_wanted, .arg = arg, .threads = 1, .debris_age = DEBRIS_AGE };
+	struct spool_scan how = {
+		.fn = take, .known = not_wanted, .arg = arg, .threads = 1, .debris_age = DEBRIS_AGE
+	};
 
 	return spool_scan(qmgr.spool, SPOOL_INCOMING, &how, &found.stats[0]);
 }
@@ -212,11 +214,12 @@ sweep_once(void)
 	struct sweep s = { 0 };
 	size_t wanted = 0;
 
-	qmgr.readers++;                                /* what is removed from here on is remembered */
+	qmgr.readers++; /* what is removed from here on is remembered */
 	if (task_offload(list_ids, &s) != OK)
 		log_warn("sweep: %s", err_why());
 	for (size_t i = 0; i < s.n; i++)
-		if (!sched_find(qmgr.sched, s.ids[i]) && !gone_recently(s.ids[i]) && old_enough(s.ids[i]))
+		if (!sched_find(qmgr.sched, s.ids[i]) && !gone_recently(s.ids[i]) &&
+		    old_enough(s.ids[i]))
 			s.ids[wanted++] = s.ids[i];
 	s.n = wanted;
 	if (wanted > 0 && !task_stopping()) {
@@ -237,7 +240,8 @@ fetch_overflow(void)
 	struct sched_stats st;
 
 	sched_stats(qmgr.sched, &st);
-	if (!qmgr.overflow || (long long)st.messages > qmgr.service->params.qmgr_message_active_limit * 9 / 10)
+	if (!qmgr.overflow ||
+	    (long long)st.messages > qmgr.service->params.qmgr_message_active_limit * 9 / 10)
 		return;
 	qmgr.overflow = false;
 	read_with(read_all, NULL);

@@ -24,7 +24,7 @@ sched_new(const struct sched_settings *settings, const struct sched_do *verbs, v
 static void
 transports_free(struct sched *s)
 {
-	LIST_EACH(&s->transports, t, struct transport, link) {
+	LIST_EACH (&s->transports, t, struct transport, link) {
 		ENSURE(t->agents == 0);
 		heap_fini(&t->free);
 		free(t);
@@ -41,7 +41,7 @@ sched_free(struct sched **at)
 	*at = NULL;
 	if (s == NULL)
 		return;
-	LIST_EACH(&s->all, m, struct message, all) {
+	LIST_EACH (&s->all, m, struct message, all) {
 		message_unlink(s, m);
 		message_free(s, m);
 	}
@@ -66,15 +66,44 @@ sched_free(struct sched **at)
 void
 sched_view(const struct message *m, struct sched_msg *out)
 {
-	*out = (struct sched_msg){ .id = m->id, .dir = m->dir, .arrived = { m->arrived }, .size = m->size,
-		.content_at = m->content_at, .flags = m->flags, .sender = message_sender(m) };
+	*out = (struct sched_msg){ .id = m->id,
+		.dir = m->dir,
+		.arrived = { m->arrived },
+		.size = m->size,
+		.content_at = m->content_at,
+		.flags = m->flags,
+		.sender = message_sender(m) };
 }
 
-uint64_t sched_id(const struct message *m) { return m->id; }
-uint32_t sched_rcpts(const struct message *m) { return m->nrcpts; }
-bool sched_active(const struct message *m) { return m->active > 0; }
-uint32_t sched_in_flight(const struct message *m) { return m->inflight; }
-bool sched_forced(const struct message *m) { return m->forced; }
+uint64_t
+sched_id(const struct message *m)
+{
+	return m->id;
+}
+
+uint32_t
+sched_rcpts(const struct message *m)
+{
+	return m->nrcpts;
+}
+
+bool
+sched_active(const struct message *m)
+{
+	return m->active > 0;
+}
+
+uint32_t
+sched_in_flight(const struct message *m)
+{
+	return m->inflight;
+}
+
+bool
+sched_forced(const struct message *m)
+{
+	return m->forced;
+}
 
 bool
 sched_failed(const struct message *m, uint32_t i, struct msg_failed *out)
@@ -83,9 +112,13 @@ sched_failed(const struct message *m, uint32_t i, struct msg_failed *out)
 
 	if (i >= m->nrcpts || r->state != R_NOTICING)
 		return false;
-	*out = (struct msg_failed){ .addr = rcpt_addr(m, r), .orig = rcpt_orig(m, r), .expired = r->expired,
-		.esc = reason_part(r->why, REASON_ESC), .text = reason_part(r->why, REASON_TEXT),
-		.mta = reason_part(r->why, REASON_MTA), .diag = reason_part(r->why, REASON_DIAG) };
+	*out = (struct msg_failed){ .addr = rcpt_addr(m, r),
+		.orig = rcpt_orig(m, r),
+		.expired = r->expired,
+		.esc = reason_part(r->why, REASON_ESC),
+		.text = reason_part(r->why, REASON_TEXT),
+		.mta = reason_part(r->why, REASON_MTA),
+		.diag = reason_part(r->why, REASON_DIAG) };
 	return true;
 }
 
@@ -139,14 +172,22 @@ static enum sched_why
 why_parcel(const struct sched *s, const struct parcel *g)
 {
 	switch ((enum parcel_state)g->state) {
-	case G_HELD:   return WHY_HELD;
-	case G_RETRY:  return WHY_DEFERRED;
-	case G_WAIT:   return why_waiting(g);
-	case G_READY:  return why_ready(s, g);
-	case G_TURN:   return WHY_TURN;
-	case G_PARKED: return WHY_MOVING;
-	case G_FLIGHT: return WHY_FLIGHT;
-	case G_DONE:   break;
+	case G_HELD:
+		return WHY_HELD;
+	case G_RETRY:
+		return WHY_DEFERRED;
+	case G_WAIT:
+		return why_waiting(g);
+	case G_READY:
+		return why_ready(s, g);
+	case G_TURN:
+		return WHY_TURN;
+	case G_PARKED:
+		return WHY_MOVING;
+	case G_FLIGHT:
+		return WHY_FLIGHT;
+	case G_DONE:
+		break;
 	}
 	return WHY_DONE;
 }
@@ -160,13 +201,18 @@ parcel_next_try(const struct sched *s, const struct parcel *g, enum sched_why wh
 }
 
 void
-sched_explain(const struct sched *s, const struct message *m, uint32_t i, struct sched_explained *out)
+sched_explain(
+    const struct sched *s, const struct message *m, uint32_t i, struct sched_explained *out)
 {
 	const struct rcpt *r = message_rcpts(m) + i;
 	const struct parcel *g;
 
-	*out = (struct sched_explained){ .why = WHY_DONE, .index = r->index, .attempts = r->attempts,
-		.addr = rcpt_addr(m, r), .orig = rcpt_orig(m, r), .esc = reason_part(r->why, REASON_ESC),
+	*out = (struct sched_explained){ .why = WHY_DONE,
+		.index = r->index,
+		.attempts = r->attempts,
+		.addr = rcpt_addr(m, r),
+		.orig = rcpt_orig(m, r),
+		.esc = reason_part(r->why, REASON_ESC),
 		.text = reason_part(r->why, REASON_TEXT) };
 	if (r->state == R_FAILED || r->state == R_NOTICING)
 		out->why = WHY_NOTICE;

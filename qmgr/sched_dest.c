@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transports and destinations: windows, death, and in which ring a destination waits for its turn. */
+/* Transports and destinations: windows, death, and in which ring a destination waits for its turn.
+ */
 #include "qmgr/sched_core.h"
 
 static void
 transport_limits(struct sched *s, struct transport *t)
 {
-	t->limits = (struct sched_limits){ .concurrency = 20, .initial = 5, .recipients = 50, .cohorts = 1 };
+	t->limits = (struct sched_limits){
+		.concurrency = 20, .initial = 5, .recipients = 50, .cohorts = 1
+	};
 	if (s->settings.limits)
 		s->settings.limits(s->settings.arg, t->node.key, &t->limits);
 	if (t->limits.concurrency == 0)
@@ -175,9 +178,11 @@ dest_classify(struct dest *d)
 void
 dest_release(struct sched *s, struct dest *d)
 {
-	/* Spliced behind what is on its way already; each learns that it is released when it is pulled. */
+	/* Spliced behind what is on its way already; each learns that it is released when it is
+	 * pulled. */
 	if (!list_empty(&d->waiting)) {
-		struct list *first = d->waiting.next, *last = d->waiting.prev, *tail = d->released.prev;
+		struct list *first = d->waiting.next, *last = d->waiting.prev,
+			    *tail = d->released.prev;
 
 		tail->next = first;
 		first->prev = tail;
@@ -232,7 +237,8 @@ dest_is_up(struct sched *s, struct dest *d)
 		dest_classify(d);
 	}
 	d->cohorts = 0;
-	/* Only a window that is made use of may open: the others say nothing about what the site can take. */
+	/* Only a window that is made use of may open: the others say nothing about what the site
+	 * can take. */
 	if (d->window + 1 <= l->concurrency && d->busy + 1 + l->initial > d->window)
 		d->window += 1;
 }
@@ -246,7 +252,8 @@ dest_is_down(struct sched *s, struct dest *d, bool probe)
 	if (d->state == DEST_DEAD) {
 		if (!probe)
 			return;
-		wait = clamp(s->now - d->dead_since, set->minimal_backoff * SECOND, set->maximal_backoff * SECOND);
+		wait = clamp(s->now - d->dead_since, set->minimal_backoff * SECOND,
+		    set->maximal_backoff * SECOND);
 		d->probe_at = s->now + jitter(s, wait);
 		return;
 	}
@@ -261,8 +268,8 @@ dest_is_down(struct sched *s, struct dest *d, bool probe)
 }
 
 void
-dest_feedback(struct sched *s, struct dest *d, const struct delivery *del, enum site_state site, struct str esc,
-    struct str text)
+dest_feedback(struct sched *s, struct dest *d, const struct delivery *del, enum site_state site,
+    struct str esc, struct str text)
 {
 	if (site == SITE_DOWN)
 		reason_set(s, &d->why, reason_get(s, esc, text, STR(""), STR("")));
@@ -312,7 +319,7 @@ sched_reload(struct sched *s, const struct sched_settings *settings)
 	struct map_iter it = { 0 };
 
 	s->settings = *settings;
-	LIST_EACH(&s->transports, t, struct transport, link)
+	LIST_EACH (&s->transports, t, struct transport, link)
 		transport_limits(s, t);
 	for (struct map_node *n; (n = map_next(&s->dests, &it)) != NULL;) {
 		struct dest *d = container_of(n, struct dest, node);
@@ -326,7 +333,8 @@ sched_reload(struct sched *s, const struct sched_settings *settings)
 }
 
 bool
-sched_destination(const struct sched *s, struct str transport, struct str nexthop, double *window, uint32_t *busy, bool *dead)
+sched_destination(const struct sched *s, struct str transport, struct str nexthop, double *window,
+    uint32_t *busy, bool *dead)
 {
 	struct buf key = BUF(0);
 	const struct map_node *n;

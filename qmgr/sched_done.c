@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What comes of a delivery: recipients finished, failed or tried again; journal, notice, removal. */
+/* What comes of a delivery: recipients finished, failed or tried again; journal, notice, removal.
+ */
 #include "qmgr/sched_core.h"
 
 enum { RECORDS_ENOUGH = 1 << 20, RECORDS_MAX = 16 << 20 };
@@ -14,7 +15,9 @@ records_get(struct sched *s, struct message *m)
 	if (rec)
 		return rec;
 	rec = m->unrecorded = mem_new(sizeof *rec);
-	*rec = (struct records){ .m = m, .at = s->now + RECORD_SECONDS * SECOND, .buf = BUF(RECORDS_MAX) };
+	*rec = (struct records){
+		.m = m, .at = s->now + RECORD_SECONDS * SECOND, .buf = BUF(RECORDS_MAX)
+	};
 	list_push(&s->unrecorded, &rec->link);
 	return rec;
 }
@@ -25,7 +28,8 @@ record_put(struct sched *s, struct message *m, const struct jrn_record *r)
 	struct records *rec = records_get(s, m);
 
 	ENSURE(jrn_record_put(&rec->buf, r));
-	/* A deferral that is forgotten costs one early attempt; the others would cost a second copy or a second notice. */
+	/* A deferral that is forgotten costs one early attempt; the others would cost a second copy
+	 * or a second notice. */
 	if (r->type == JRN_T_SENT || r->type == JRN_T_NOTICED)
 		rec->durable = true;
 	if (rec->buf.n > RECORDS_ENOUGH)
@@ -33,18 +37,26 @@ record_put(struct sched *s, struct message *m, const struct jrn_record *r)
 }
 
 void
-record_rcpt(struct sched *s, struct message *m, const struct rcpt *r, enum jrn_type type, int64_t next_try)
+record_rcpt(
+    struct sched *s, struct message *m, const struct rcpt *r, enum jrn_type type, int64_t next_try)
 {
-	record_put(s, m, &(struct jrn_record){ .type = (uint8_t)type, .at = s->wall, .index = r->index,
-		.attempts = r->attempts, .next_try = next_try, .esc = reason_part(r->why, REASON_ESC),
-		.text = reason_part(r->why, REASON_TEXT), .mta = reason_part(r->why, REASON_MTA),
+	record_put(s, m,
+	    &(struct jrn_record){ .type = (uint8_t)type,
+		.at = s->wall,
+		.index = r->index,
+		.attempts = r->attempts,
+		.next_try = next_try,
+		.esc = reason_part(r->why, REASON_ESC),
+		.text = reason_part(r->why, REASON_TEXT),
+		.mta = reason_part(r->why, REASON_MTA),
 		.diag = reason_part(r->why, REASON_DIAG) });
 }
 
 void
 record_requeued(struct sched *s, struct message *m)
 {
-	record_put(s, m, &(struct jrn_record){ .type = JRN_T_REQUEUED, .at = s->wall, .index = JRN_ALL });
+	record_put(
+	    s, m, &(struct jrn_record){ .type = JRN_T_REQUEUED, .at = s->wall, .index = JRN_ALL });
 }
 
 static void
@@ -94,7 +106,8 @@ rcpt_finish(struct sched *s, struct message *m, struct rcpt *r, uint8_t state)
 	s->stats.recipients--;
 }
 
-/* The usual end of a message: all that was left of it is delivered, and its journal need never be written. */
+/* The usual end of a message: all that was left of it is delivered, and its journal need never be
+ * written. */
 static bool
 all_sent(struct parcel *g, const struct result *res)
 {
@@ -106,7 +119,8 @@ all_sent(struct parcel *g, const struct result *res)
 		const struct msg_outcome *o = &res->outcomes[i];
 
 		/* As many as there are, all different and all of this parcel: none is left out. */
-		if (o->status != RCPT_SENT || (i && o->index <= o[-1].index) || parcel_rcpt(g, o->index) == NULL)
+		if (o->status != RCPT_SENT || (i && o->index <= o[-1].index) ||
+		    parcel_rcpt(g, o->index) == NULL)
 			return false;
 	}
 	return true;
@@ -153,7 +167,9 @@ apply_silence(struct sched *s, struct parcel *g, const struct result *res, int64
 	for (struct rcpt *r = message_rcpts(m) + g->first, *end = r + g->n; r < end; r++) {
 		if (r->state == R_PENDING && !r->told) {
 			if (why == NULL)
-				why = reason_get(s, res->site == SITE_DOWN ? STR("4.4.1") : STR("4.3.0"), text, STR(""), STR(""));
+				why = reason_get(s,
+				    res->site == SITE_DOWN ? STR("4.4.1") : STR("4.3.0"), text,
+				    STR(""), STR(""));
 			why->refs++;
 			reason_set(s, &r->why, why);
 			record_rcpt(s, m, r, JRN_T_DEFERRED, next_try);
@@ -201,7 +217,9 @@ parcel_deferred(struct sched *s, struct parcel *g, enum site_state site, int64_t
 static struct str
 site_esc(const struct result *res)
 {
-	return res->n && res->outcomes[0].esc.n && res->outcomes[0].esc.p[0] == '4' ? res->outcomes[0].esc : STR("4.4.1");
+	return res->n && res->outcomes[0].esc.n && res->outcomes[0].esc.p[0] == '4'
+		   ? res->outcomes[0].esc
+		   : STR("4.4.1");
 }
 
 static struct str
@@ -229,8 +247,9 @@ delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 		parcel_done(s, g);
 	} else {
 		/* What a lost agent did is tried again early: it may have been about to succeed. */
-		backoff = res->site == SITE_UNKNOWN && res->n == 0 ? jitter(s, s->settings.minimal_backoff * SECOND)
-		    : message_backoff(s, m);
+		backoff = res->site == SITE_UNKNOWN && res->n == 0
+			      ? jitter(s, s->settings.minimal_backoff * SECOND)
+			      : message_backoff(s, m);
 		if (apply_result(s, g, res, s->wall + backoff) > 0)
 			parcel_deferred(s, g, res->site, backoff);
 		else
@@ -242,7 +261,8 @@ delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 
 /* -- the message as a whole -- */
 
-/* Those the notice told of are finished.  What has failed since is not among them, so each is recorded by itself. */
+/* Those the notice told of are finished.  What has failed since is not among them, so each is
+ * recorded by itself. */
 static void
 finish_noticed(struct sched *s, struct message *m)
 {
@@ -256,7 +276,9 @@ finish_noticed(struct sched *s, struct message *m)
 			continue;
 		r->state = R_FINISHED;
 		if (m->pending || m->failed > told)
-			record_put(s, m, &(struct jrn_record){ .type = JRN_T_NOTICED, .at = s->wall, .index = r->index });
+			record_put(s, m,
+			    &(struct jrn_record){
+				.type = JRN_T_NOTICED, .at = s->wall, .index = r->index });
 	}
 	m->failed -= told;
 }
@@ -313,7 +335,7 @@ message_settle(struct sched *s, struct message *m)
 		return;
 	}
 	if (m->pending == 0)
-		return;                                /* the notice will be durable in a moment */
+		return; /* the notice will be durable in a moment */
 	records_flush(s, m);
 	message_move(s, m);
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A message enters: its recipients are sorted into parcels, and all of it is packed into one allocation. */
+/* A message enters: its recipients are sorted into parcels, and all of it is packed into one
+ * allocation. */
 #include "qmgr/sched_core.h"
 
-struct place {                                         /* one unfinished recipient, while they are sorted */
+struct place { /* one unfinished recipient, while they are sorted */
 	const struct sched_rcpt *in;
-	struct dest             *dest;                 /* NULL: failed, a notice is due */
+	struct dest *dest; /* NULL: failed, a notice is due */
 };
 
 struct plan {
 	struct place *v;
-	struct place  one;                             /* most messages have one */
-	size_t        n, parcels, pending, text;
+	struct place one; /* most messages have one */
+	size_t n, parcels, pending, text;
 };
 
 /* -- the table of ids -- */
@@ -71,9 +72,11 @@ message_unlink(struct sched *s, struct message *m)
 	while (*slot != m)
 		slot = &(*slot)->next;
 	*slot = m->next;
-	LIST_EACH(&s->cursors, c, struct sched_cursor, link)
+	LIST_EACH (&s->cursors, c, struct sched_cursor, link)
 		if (c->next == m)
-			c->next = m->all.next == &s->all ? NULL : container_of(m->all.next, struct message, all);
+			c->next = m->all.next == &s->all
+				      ? NULL
+				      : container_of(m->all.next, struct message, all);
 	list_remove(&m->all);
 }
 
@@ -100,7 +103,8 @@ starts_parcel(const struct plan *p, size_t i, size_t in_parcel)
 {
 	if (i == 0 || in_parcel >= p->v[i].dest->t->limits.recipients)
 		return true;
-	return p->v[i].dest != p->v[i - 1].dest || p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
+	return p->v[i].dest != p->v[i - 1].dest ||
+	       p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
 }
 
 static void
@@ -120,7 +124,9 @@ plan_make(struct sched *s, struct plan *p, const struct sched_rcpt *rcpts, size_
 		p->pending += !failed;
 		p->text += rcpts[i].addr.n + rcpts[i].orig.n;
 		if (!failed)
-			dest_ref(s, p->v[p->n - 1].dest);      /* so that none is forgotten while the next is made */
+			dest_ref(
+			    s, p->v[p->n - 1]
+				   .dest); /* so that none is forgotten while the next is made */
 	}
 	if (p->n > 1)
 		qsort(p->v, p->n, sizeof *p->v, place_cmp);
@@ -151,7 +157,8 @@ pack(char *to, struct str s)
 }
 
 static void
-fill_rcpt(struct sched *s, struct message *m, struct rcpt *r, const struct sched_rcpt *in, char **text)
+fill_rcpt(
+    struct sched *s, struct message *m, struct rcpt *r, const struct sched_rcpt *in, char **text)
 {
 	r->text = (uint32_t)(*text - message_text(m));
 	r->addr_n = (uint16_t)in->addr.n;
@@ -173,7 +180,10 @@ fill_parcels(struct sched *s, struct message *m, const struct plan *p)
 	for (size_t i = 0; i < p->pending; i++) {
 		if (starts_parcel(p, i, g ? g->n : 0)) {
 			g = &m->parcels[place];
-			*g = (struct parcel){ .dest = p->v[i].dest, .place = place++, .first = (uint32_t)i, .state = G_HELD };
+			*g = (struct parcel){ .dest = p->v[i].dest,
+				.place = place++,
+				.first = (uint32_t)i,
+				.state = G_HELD };
 			list_init(&g->link);
 			dest_ref(s, g->dest);
 		}
@@ -185,15 +195,24 @@ fill_parcels(struct sched *s, struct message *m, const struct plan *p)
 static struct message *
 message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 {
-	size_t bytes = sizeof(struct message) + p->parcels * sizeof(struct parcel) + p->n * sizeof(struct rcpt) +
-	    in->sender.n + p->text;
+	size_t bytes = sizeof(struct message) + p->parcels * sizeof(struct parcel) +
+		       p->n * sizeof(struct rcpt) + in->sender.n + p->text;
 	struct message *m = mem_new(bytes);
 	char *text;
 
-	*m = (struct message){ .id = in->id, .arrived = in->arrived.us, .queued = s->wall, .size = in->size,
-		.bytes = (uint32_t)bytes, .content_at = in->content_at, .flags = in->flags, .nrcpts = (uint32_t)p->n,
-		.nparcels = (uint32_t)p->parcels, .pending = (uint32_t)p->pending,
-		.failed = (uint32_t)(p->n - p->pending), .sender_n = (uint16_t)in->sender.n, .dir = (uint8_t)in->dir,
+	*m = (struct message){ .id = in->id,
+		.arrived = in->arrived.us,
+		.queued = s->wall,
+		.size = in->size,
+		.bytes = (uint32_t)bytes,
+		.content_at = in->content_at,
+		.flags = in->flags,
+		.nrcpts = (uint32_t)p->n,
+		.nparcels = (uint32_t)p->parcels,
+		.pending = (uint32_t)p->pending,
+		.failed = (uint32_t)(p->n - p->pending),
+		.sender_n = (uint16_t)in->sender.n,
+		.dir = (uint8_t)in->dir,
 		.held = in->dir == SPOOL_HOLD };
 	text = pack((char *)(uintptr_t)message_text(m), in->sender);
 	for (size_t i = 0; i < p->n; i++) {

@@ -2,7 +2,8 @@
 /* What operators can do to a message, and the walk that finds the messages to do it to. */
 #include "qmgr/sched_core.h"
 
-/* Put every parcel that is not being delivered on hold, from the last on, so that none becomes its follower's turn. */
+/* Put every parcel that is not being delivered on hold, from the last on, so that none becomes its
+ * follower's turn. */
 static void
 stop_parcels(struct sched *s, struct message *m)
 {
@@ -98,7 +99,8 @@ op_expire(struct sched *s, struct message *m)
 	if (m->pending == 0)
 		return false;
 	m->forced = true;
-	why = reason_get(s, STR("4.4.7"), STR("message expired by the administrator"), STR(""), STR(""));
+	why = reason_get(
+	    s, STR("4.4.7"), STR("message expired by the administrator"), STR(""), STR(""));
 	for (struct parcel *g = m->parcels + m->nparcels; g-- > m->parcels;)
 		if (g->state != G_DONE && g->state != G_FLIGHT) {
 			struct dest *d = g->dest;
@@ -117,13 +119,19 @@ sched_op(struct sched *s, struct message *m, enum queue_op op)
 	if (m->deleted)
 		return false;
 	switch (op) {
-	case QUEUE_HOLD:    return op_hold(s, m);
-	case QUEUE_RELEASE: return op_release(s, m);
-	case QUEUE_FLUSH:   return op_flush(s, m);
-	case QUEUE_DELETE:  return op_delete(s, m);
-	case QUEUE_EXPIRE:  return op_expire(s, m);
+	case QUEUE_HOLD:
+		return op_hold(s, m);
+	case QUEUE_RELEASE:
+		return op_release(s, m);
+	case QUEUE_FLUSH:
+		return op_flush(s, m);
+	case QUEUE_DELETE:
+		return op_delete(s, m);
+	case QUEUE_EXPIRE:
+		return op_expire(s, m);
 	case QUEUE_LIST:
-	case QUEUE_REQUEUE: break;
+	case QUEUE_REQUEUE:
+		break;
 	}
 	return false;
 }
@@ -152,11 +160,17 @@ sched_requeue(struct sched *s, struct message *m, sched_route *route, void *arg)
 	for (uint32_t i = 0; i < m->nrcpts; i++) {
 		const struct rcpt *r = message_rcpts(m) + i;
 
-		rcpts[i] = (struct sched_rcpt){ .index = r->index, .addr = rcpt_addr(m, r), .orig = rcpt_orig(m, r),
-			.state = r->state == R_PENDING ? JRN_PENDING : r->state == R_FINISHED ? JRN_SENT :
-			r->expired ? JRN_EXPIRED : JRN_BOUNCED,
-			.esc = reason_part(r->why, REASON_ESC), .text = reason_part(r->why, REASON_TEXT),
-			.mta = reason_part(r->why, REASON_MTA), .diag = reason_part(r->why, REASON_DIAG) };
+		rcpts[i] = (struct sched_rcpt){ .index = r->index,
+			.addr = rcpt_addr(m, r),
+			.orig = rcpt_orig(m, r),
+			.state = r->state == R_PENDING    ? JRN_PENDING
+				 : r->state == R_FINISHED ? JRN_SENT
+				 : r->expired             ? JRN_EXPIRED
+							  : JRN_BOUNCED,
+			.esc = reason_part(r->why, REASON_ESC),
+			.text = reason_part(r->why, REASON_TEXT),
+			.mta = reason_part(r->why, REASON_MTA),
+			.diag = reason_part(r->why, REASON_DIAG) };
 		if (rcpts[i].state == JRN_PENDING)
 			route(arg, rcpts[i].addr, &rcpts[i].transport, &rcpts[i].nexthop);
 	}
@@ -183,7 +197,8 @@ sched_walk_next(struct sched *s, struct sched_cursor *c)
 	struct message *m = c->next;
 
 	if (m)
-		c->next = m->all.next == &s->all ? NULL : container_of(m->all.next, struct message, all);
+		c->next =
+		    m->all.next == &s->all ? NULL : container_of(m->all.next, struct message, all);
 	return m;
 }
 

@@ -3,10 +3,9 @@
  *
  *	HELD     an operator's
  *	RETRY    until its own time
- *	WAIT     for its destination, transport or a flush; a timer says so in the log, and expires it
- *	READY    in a lane.  Its timer finds out when nothing can come of that, and makes it WAIT
- *	TURN     behind a READY one of the same message and destination
- *	PARKED   its message is being moved on disk
+ *	WAIT     for its destination, transport or a flush; a timer says so in the log, and expires
+ *it READY    in a lane.  Its timer finds out when nothing can come of that, and makes it WAIT TURN
+ *behind a READY one of the same message and destination PARKED   its message is being moved on disk
  *	FLIGHT   being delivered */
 #include "qmgr/sched_core.h"
 
@@ -91,7 +90,8 @@ jitter(struct sched *s, int64_t t)
 	x ^= x << 17;
 	s->random = x;
 	/* 0.85 … 1.15 */
-	return t - t * 15 / 100 + (int64_t)((double)(x >> 11) / (double)(UINT64_C(1) << 53) * (double)t * 0.30);
+	return t - t * 15 / 100 +
+	       (int64_t)((double)(x >> 11) / (double)(UINT64_C(1) << 53) * (double)t * 0.30);
 }
 
 int64_t
@@ -127,7 +127,8 @@ has_turn_before(const struct parcel *g)
 {
 	const struct parcel *before = g - 1;
 
-	return g->place > 0 && before->dest == g->dest && (before->state == G_READY || before->state == G_TURN);
+	return g->place > 0 && before->dest == g->dest &&
+	       (before->state == G_READY || before->state == G_TURN);
 }
 
 static int64_t
@@ -177,7 +178,8 @@ parcel_next_turn(struct sched *s, struct parcel *g)
 {
 	struct parcel *after = g + 1;
 
-	if (g->place + 1 < parcel_message(g)->nparcels && after->state == G_TURN && after->dest == g->dest)
+	if (g->place + 1 < parcel_message(g)->nparcels && after->state == G_TURN &&
+	    after->dest == g->dest)
 		parcel_ready(s, after, false);
 }
 
@@ -190,7 +192,8 @@ parcel_wait(struct sched *s, struct parcel *g, int64_t until)
 	parcel_take(s, g);
 	list_push(&g->dest->waiting, &g->link);
 	parcel_set(s, g, G_WAIT);
-	heap_put(&s->parcel_timers, &g->timer, expires < until && expires > s->now ? expires : until);
+	heap_put(
+	    &s->parcel_timers, &g->timer, expires < until && expires > s->now ? expires : until);
 }
 
 void
@@ -247,7 +250,8 @@ blocked_reason(struct sched *s, const struct dest *d, enum sched_why why)
 
 	switch (why) {
 	case WHY_TRANSPORT:
-		return reason_get(s, STR("4.3.0"), STR("mail transport unavailable"), STR(""), STR(""));
+		return reason_get(
+		    s, STR("4.3.0"), STR("mail transport unavailable"), STR(""), STR(""));
 	case WHY_DEFER:
 		return reason_get(s, STR("4.3.2"), STR("deferred transport"), STR(""), STR(""));
 	default:
@@ -257,7 +261,7 @@ blocked_reason(struct sched *s, const struct dest *d, enum sched_why why)
 	words = reason_part(d->why, REASON_TEXT);
 	buf_clear(&s->text);
 	(void)(buf_add(&s->text, STR("delivery temporarily suspended: ")) &&
-	    buf_add(&s->text, words.n ? words : STR("destination is down")));
+	       buf_add(&s->text, words.n ? words : STR("destination is down")));
 	return reason_get(s, esc.n ? esc : STR("4.4.1"), buf_str(&s->text), STR(""), STR(""));
 }
 
@@ -278,7 +282,8 @@ parcel_suspend(struct sched *s, struct parcel *g, enum sched_why why)
 				continue;
 			if (s->verbs->suspended)
 				s->verbs->suspended(s->arg, m, rcpt_addr(m, r), rcpt_orig(m, r),
-				    reason_part(reason, REASON_ESC), reason_part(reason, REASON_TEXT));
+				    reason_part(reason, REASON_ESC),
+				    reason_part(reason, REASON_TEXT));
 			/* What a host once said tells an operator more than that we wait. */
 			if (r->attempts == 0) {
 				reason->refs++;

@@ -20,8 +20,8 @@ delivery_new(struct sched *s)
 		del = container_of(l, struct delivery, by_age);
 	} else {
 		if ((s->ndeliveries & (s->ndeliveries - 1)) == 0)
-			s->deliveries = mem_grow(s->deliveries, (s->ndeliveries ? 2 * s->ndeliveries : 1) *
-			    sizeof(struct delivery *));
+			s->deliveries = mem_grow(s->deliveries,
+			    (s->ndeliveries ? 2 * s->ndeliveries : 1) * sizeof(struct delivery *));
 		del = mem_new(sizeof *del);
 		del->slot = (uint32_t)s->ndeliveries;
 		s->deliveries[s->ndeliveries++] = del;
@@ -51,7 +51,8 @@ agent_load(struct agent *a)
 		heap_del(&a->t->free, &a->load);
 }
 
-/* The agent and the destination have one less; what becomes of the parcel is the caller's to say. */
+/* The agent and the destination have one less; what becomes of the parcel is the caller's to say.
+ */
 void
 delivery_end(struct sched *s, struct delivery *del)
 {
@@ -82,8 +83,8 @@ ring_first(struct transport *t, enum ring ring)
 	return l ? container_of(l, struct dest, ring_link) : NULL;
 }
 
-/* May one more delivery go to a destination that is not quick?  Strangers always find more room than suspects, or these could
- * keep them strangers. */
+/* May one more delivery go to a destination that is not quick?  Strangers always find more room
+ * than suspects, or these could keep them strangers. */
 static bool
 room_for_suspect(const struct sched *s, const struct transport *t, enum ring ring)
 {
@@ -98,10 +99,10 @@ static struct dest *
 transport_pick(const struct sched *s, struct transport *t)
 {
 	static const uint8_t order[4][3] = {
-		{ RING_QUICK, RING_NEW, RING_SUSPECT },
-		{ RING_NEW, RING_QUICK, RING_SUSPECT },
-		{ RING_QUICK, RING_NEW, RING_SUSPECT },
-		{ RING_SUSPECT, RING_QUICK, RING_NEW },
+		{RING_QUICK,    RING_NEW,   RING_SUSPECT},
+		{ RING_NEW,     RING_QUICK, RING_SUSPECT},
+		{ RING_QUICK,   RING_NEW,   RING_SUSPECT},
+		{ RING_SUSPECT, RING_QUICK, RING_NEW    },
 	};
 	const uint8_t *o = order[t->turn % 4];
 
@@ -162,8 +163,11 @@ tell_agent(struct sched *s, struct delivery *del)
 	struct parcel *g = del->parcel;
 	struct message *m = parcel_message(g);
 	const struct rcpt *r = message_rcpts(m) + g->first;
-	struct sched_delivery out = { .delivery = delivery_name(del), .agent = del->agent->owner, .m = m,
-		.queued = { m->queued }, .nexthop = g->dest->nexthop };
+	struct sched_delivery out = { .delivery = delivery_name(del),
+		.agent = del->agent->owner,
+		.m = m,
+		.queued = { m->queued },
+		.nexthop = g->dest->nexthop };
 
 	if (s->rcpts_cap < g->n) {
 		s->rcpts_cap = g->n;
@@ -171,7 +175,8 @@ tell_agent(struct sched *s, struct delivery *del)
 	}
 	for (uint32_t i = 0; i < g->n; i++, r++)
 		if (r->state == R_PENDING)
-			s->rcpts[out.n++] = (struct msg_rcpt){ r->index, rcpt_addr(m, r), rcpt_orig(m, r) };
+			s->rcpts[out.n++] =
+			    (struct msg_rcpt){ r->index, rcpt_addr(m, r), rcpt_orig(m, r) };
 	out.rcpts = s->rcpts;
 	s->verbs->deliver(s->arg, &out);
 }
@@ -230,8 +235,8 @@ sched_time(struct sched *s, struct time now, struct wall wall)
 	s->wall = wall.us;
 }
 
-/* A delivery that takes long makes its destination a suspect before it ends.  All take as long to be slow, so the oldest
- * is the next. */
+/* A delivery that takes long makes its destination a suspect before it ends.  All take as long to
+ * be slow, so the oldest is the next. */
 static int64_t
 find_slow(struct sched *s)
 {
@@ -297,7 +302,7 @@ sched_run(struct sched *s)
 
 	run_timers(s);
 	if (!s->paused)
-		LIST_EACH(&s->transports, t, struct transport, link)
+		LIST_EACH (&s->transports, t, struct transport, link)
 			transport_run(s, t);
 	at = find_slow(s);
 	if ((unrecorded = find_unrecorded(s)) < at)
@@ -366,8 +371,8 @@ sched_agent_gone(struct sched *s, struct agent **at)
 		for (uint32_t i = 0; i < g->n; i++, r++)
 			if (r->state == R_PENDING && s->verbs->lost)
 				s->verbs->lost(s->arg, m, rcpt_addr(m, r), rcpt_orig(m, r));
-		ENSURE(sched_done(s, a, delivery_name(del), SITE_UNKNOWN, STR("delivery agent lost; may be delivered twice"),
-		    NULL, 0));
+		ENSURE(sched_done(s, a, delivery_name(del), SITE_UNKNOWN,
+		    STR("delivery agent lost; may be delivered twice"), NULL, 0));
 	}
 	heap_del(&a->t->free, &a->load);
 	a->t->capacity -= a->capacity;
@@ -377,8 +382,8 @@ sched_agent_gone(struct sched *s, struct agent **at)
 }
 
 bool
-sched_done(struct sched *s, struct agent *a, uint64_t name, enum site_state site, struct str site_text,
-    const struct msg_outcome *outcomes, size_t n)
+sched_done(struct sched *s, struct agent *a, uint64_t name, enum site_state site,
+    struct str site_text, const struct msg_outcome *outcomes, size_t n)
 {
 	struct delivery *del = delivery_find(s, name);
 

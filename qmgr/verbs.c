@@ -48,7 +48,8 @@ deliver(void *arg, const struct sched_delivery *d)
 					 .rcpts = buf_str(&rcpts) });
 		ipc_end(p->ipc);
 	} else {
-		/* A channel that takes nothing more is at its end; what was given to it is delivered again. */
+		/* A channel that takes nothing more is at its end; what was given to it is
+		 * delivered again. */
 		task_stop(p->task);
 	}
 	buf_free(&rcpts);

@@ -46,7 +46,8 @@ add_forwarder(struct ub_ctx *ctx, struct str word, struct forwarders *f)
 	return OK;
 }
 
-/* Read here, not by ub_ctx_resolvconf(): that asks 127.0.0.1 when the file names nobody, and does not say who it asks. */
+/* Read here, not by ub_ctx_resolvconf(): that asks 127.0.0.1 when the file names nobody, and does
+ * not say who it asks. */
 static enum err
 add_system_forwarders(struct ub_ctx *ctx, struct forwarders *f)
 {
@@ -61,7 +62,7 @@ add_system_forwarders(struct ub_ctx *ctx, struct forwarders *f)
 		if (!str_word(&line, " \t\r", &word) || !str_eq(word, STR("nameserver")) ||
 		    !str_word(&line, " \t\r", &word))
 			continue;
-		/* Link-local servers with a scope (fe80::1%eth0) are not understood by the library. */
+		/* The library does not understand link-local servers with a scope (fe80::1%eth0). */
 		if (add_forwarder(ctx, word, f) != OK)
 			log_warn("/etc/resolv.conf: %s", err_why());
 	}
@@ -90,7 +91,7 @@ add_files(struct ub_ctx *ctx, const struct params *p)
 	const char *anchors = p->dns_trust_anchor_file, *more = p->dns_config_file;
 	int rc;
 
-	/* Without an anchor there is nothing to validate against; a file of settings may bring its own. */
+	/* Without an anchor there is nothing to validate against; a file of settings may bring one. */
 	if (!anchors[0] && !more[0])
 		option(ctx, "module-config:", "iterator");
 	if (more[0] && (rc = ub_ctx_config(ctx, more)) != 0)
@@ -107,14 +108,14 @@ set_up(struct ub_ctx *ctx, const struct params *p)
 	enum err e;
 	int rc;
 
-	/* A server that was down is asked again soon after it is back, not after the library's 15 minutes. */
+	/* A server that was down is asked again soon after it is back, not in 15 minutes. */
 	option(ctx, "infra-host-ttl:", "60");
 	option(ctx, "infra-keep-probing:", "yes");
 	TRY(add_files(ctx, p));
 	if ((e = add_forwarders(ctx, p, &f)) != OK)
 		return fail(e, "dns_forwarders: %s", err_why());
 	if (f.n > 0) {
-		/* The network's own servers know its own addresses; the library would deny them all. */
+		/* The network's own servers know its own addresses; the library denies them all. */
 		option(ctx, "unblock-lan-zones:", "yes");
 		option(ctx, "insecure-lan-zones:", "yes");
 	}
@@ -122,8 +123,8 @@ set_up(struct ub_ctx *ctx, const struct params *p)
 		option(ctx, "do-not-query-localhost:", "no");
 	if ((rc = ub_ctx_async(ctx, 1)) != 0)
 		return fail(E_IO, "libunbound thread: %s", ub_strerror(rc));
-	/* A server on this very host may well serve test. (RFC 6761 section 6.2 leaves that to the site).  This comes last: it
-	 * freezes the settings. */
+	/* A server on this very host may well serve test. (RFC 6761 section 6.2 leaves that to the
+	 * site).  This comes last: it freezes the settings. */
 	if (f.loopback && (rc = ub_ctx_zone_remove(ctx, "test.")) != 0)
 		log_debug("zone test.: %s", ub_strerror(rc));
 	log_info("name servers: %s%s",

@@ -191,6 +191,8 @@ nobody_left(struct talk *t)
 		io_print(t->c->io, ".\r\n");
 		if (answer(t, &done_step, t->d->params->smtp_data_done_timeout) != OK || reply_class(&t->c->reply) == 3)
 			t->c->tainted = true;
+	} else if (reply_class(&t->c->reply) == 2) {
+		t->c->tainted = true;                  /* that was no answer to DATA */
 	}
 	return reset(t);
 }
@@ -258,7 +260,7 @@ too_big(struct delivery *d, struct conn *c)
 static WAITS enum err
 converse(struct talk *t, bool *unanswered)
 {
-	bool refused;
+	bool refused = false;
 
 	TRY(mail(t, unanswered, &refused));
 	TRY(refused ? skip_answers(t) : rcpts(t));

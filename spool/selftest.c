@@ -130,7 +130,7 @@ spool_self_test(struct spool *s)
 
 	TRY(spool_may_write(s));
 	TRY(one_file_system(s));
-	snprintf(t.dir, sizeof t.dir, "pid/selftest.%d.%llx", (int)getpid(), (unsigned long long)time_now().ns);
+	snprintf(t.dir, sizeof t.dir, "active/selftest.%d.%llx", (int)getpid(), (unsigned long long)time_now().ns);
 	snprintf(t.subdir, sizeof t.subdir, "%s/sub", t.dir);
 	snprintf(t.file, sizeof t.file, "%s/0123456789ABCDEF", t.dir);
 	snprintf(t.moved, sizeof t.moved, "%s/0123456789ABCDEF", t.subdir);

@@ -171,16 +171,15 @@ same_bits(const unsigned char *a, const unsigned char *b, unsigned bits)
 static enum err
 parse_net(struct str word, struct net *net)
 {
-	struct str host = word, size;
 	size_t slash = str_rfind(word, '/'), n;
+	struct str host = str_sub(word, 0, slash), size;
 	const unsigned char *bytes;
 	struct addr a;
 	uint64_t bits;
 
-	host = str_sub(word, 0, slash);
 	if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
 		host = str_sub(host, 1, host.n - 2);
-	if (!parse_numbers(host, 0, &a))
+	if (!parse_numbers(host, 0, &a) || (n = raw_bytes(&a, &bytes)) == 0)
 		return fail(E_SYNTAX, "bad network \"%.*s\"", STR_ARG(word));
 	n = raw_bytes(&a, &bytes);
 	bits = 8 * n;

@@ -137,7 +137,7 @@ buf_add_clean(struct buf *b, struct str s)
 	if (to == NULL)
 		return false;
 	for (size_t i = 0; i < s.n; i++)
-		to[i] = s.p[i] >= ' ' && s.p[i] <= '~' && s.p[i] != '\\' ? s.p[i] : '?';
+		to[i] = (char)(s.p[i] >= ' ' && s.p[i] <= '~' && s.p[i] != '\\' ? s.p[i] : '?');
 	buf_grew(b, s.n);
 	return true;
 }

@@ -14,21 +14,21 @@ static _Thread_local char threads_own[ERR_WHY_MAX];
 static _Thread_local char *installed;
 
 static char *
-why(void)
+place(void)
 {
 	return installed ? installed : threads_own;
 }
 
 void
-err_why_install(char *place)
+err_why_install(char *why)
 {
-	installed = place;
+	installed = why;
 }
 
 const char *
 err_why(void)
 {
-	return why();
+	return place();
 }
 
 /* By way of a local, so that the last failure's words may be among the arguments. */
@@ -43,7 +43,7 @@ set_why(const char *fmt, va_list ap, const char *more)
 		text[n = 0] = '\0';
 	if (more && (size_t)n < sizeof text)
 		snprintf(text + n, sizeof text - (size_t)n, ": %s", more);
-	memcpy(why(), text, strlen(text) + 1);
+	memcpy(place(), text, strlen(text) + 1);
 }
 
 enum err

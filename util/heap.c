@@ -68,7 +68,7 @@ heap_put(struct heap *h, struct heap_node *n, int64_t key)
 		ENSURE(h->n < UINT32_MAX);
 		if (h->n == h->cap) {
 			h->cap = h->cap ? 2 * h->cap : 16;
-			h->v = mem_grow(h->v, h->cap * sizeof *h->v);
+			h->v = mem_grow(h->v, h->cap * sizeof(struct heap_node *));
 		}
 		place(h, h->n++, n);
 	}

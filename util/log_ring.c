@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "util/mem.h"
+
 enum { RING = 1 << 20, NAP_MS = 5, NAPS = 20, PATIENCE_MS = 100, CLOSE_MS = 1000 };
 
 _Static_assert((int)LOG_LINE_MAX <= PIPE_BUF, "a line goes into a pipe whole");
@@ -112,7 +114,7 @@ write_stream(uint64_t from, size_t n)
 static bool
 reconnect(void)
 {
-	static const struct timeval patience = { .tv_usec = PATIENCE_MS * 1000 };
+	static const struct timeval patience = { .tv_usec = PATIENCE_MS * 1000L };
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	int fd;
 
@@ -234,8 +236,8 @@ add_ms(struct timespec *t, int ms)
 	t->tv_nsec = ns % 1000000000;
 }
 
-/* More lines are likely under way: let them gather, and their writers need not wake anybody.  Waking costs a busy process
- * more than writing, so the writer stays awake, if drowsy, for some time after the last line. */
+/* More lines are likely under way: let them gather, and their writers need not wake anybody.  Waking costs a
+ * busy process more than writing, so the writer stays awake, if drowsy, for some time after the last line. */
 static void
 nap(unsigned mine)
 {
@@ -263,8 +265,9 @@ leave_the_rest(void)
 static void *
 writer(void *arg)
 {
-	unsigned mine = (unsigned)(uintptr_t)arg;
+	unsigned mine = *(unsigned *)arg;
 
+	free(arg);
 	pthread_mutex_lock(&ring.lock);
 	while (wait_for_lines(mine)) {
 		uint64_t from = ring.tail, n = ring.head - from;
@@ -304,7 +307,6 @@ after_fork_parent(void)
 static void
 after_fork_child(void)
 {
-	pthread_mutex_init(&ring.lock, NULL);
 	pthread_cond_init(&ring.work, NULL);
 	pthread_cond_init(&ring.end, NULL);
 	ring.running = ring.idle = false;
@@ -313,6 +315,7 @@ after_fork_child(void)
 	ring.head = ring.tail = 0;
 	ring.dropped = ring.reported = 0;
 	log_forked();
+	pthread_mutex_unlock(&ring.lock);
 }
 
 static void
@@ -325,13 +328,17 @@ watch_forks(void)
 static bool
 start_writer(void)
 {
+	unsigned *generation = mem_new(sizeof *generation);
 	sigset_t all, old;
 	int rc;
 
+	*generation = ring.generation;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&ring.thread, NULL, writer, (void *)(uintptr_t)ring.generation);
+	rc = pthread_create(&ring.thread, NULL, writer, generation);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0)
+		free(generation);
 	return rc == 0;
 }
 

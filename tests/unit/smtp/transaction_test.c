@@ -288,6 +288,8 @@ without_recipients_there_is_no_message(void)
 		    .outcomes = { "deferred 4.0.0" }, .can = CAN_PIPELINE },
 		{ { MAIL, RCPT_A, "C: DATA", "S: 250 ok", "S: 450 no", "S: 354 go", "C: .", "X" },
 		    .outcomes = { "deferred 4.0.0" }, .can = CAN_PIPELINE, .tainted = true },
+		{ { MAIL, RCPT_A, "C: DATA", "S: 250 ok", "S: 450 no", "S: 250 ok", "X" },
+		    .outcomes = { "deferred 4.0.0" }, .can = CAN_PIPELINE, .tainted = true },
 		{ { MAIL, "S: 250 ok", RCPT_A, "S: 550 no", "C: RSET", "S: 500 what" }, .outcomes = { "bounced 5.0.0" }, .tainted = true },
 	};
 
