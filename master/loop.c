@@ -75,7 +75,8 @@ add(struct master *m, struct worker *w)
 	turn.fds[turn.n++] = (struct pollfd){ .fd = w->status_fd, .events = POLLIN };
 }
 
-/* Bad news: whoever waits sees the end of the pipe when we are gone, so that nothing is left when a start has failed. */
+/* Bad news: whoever waits sees the end of the pipe when we are gone, so that nothing is left when a
+ * start has failed. */
 static void
 tell_starter(struct master *m, const char *text)
 {

@@ -65,7 +65,11 @@ body_open(struct spool *s, const struct msg_deliver *m, struct body *b)
 	struct opening o = { .spool = s, .m = m, .body = b };
 	enum err e = OK;
 
-	*b = (struct body){ .fd = -1, .text = BUF(SMALL + 16), .at = m->content_at, .size = m->size, .flags = m->flags };
+	*b = (struct body){ .fd = -1,
+		.text = BUF(SMALL + 16),
+		.at = m->content_at,
+		.size = m->size,
+		.flags = m->flags };
 	if (!read_at_once(&o))
 		e = task_offload(open_and_read, &o);
 	if (b->fd >= 0 && (e != OK || b->size <= SMALL)) {
@@ -170,7 +174,8 @@ read_piece(void *arg)
 	return OK;
 }
 
-/* The next bytes of the content, after those done.  E_CORRUPT: they cannot be read, which is no fault of the server's. */
+/* The next bytes of the content, after those done.  E_CORRUPT: they cannot be read, which is no
+ * fault of the server's. */
 static WAITS enum err
 next_piece(const struct body *b, uint64_t done, struct piece *p, struct str *in)
 {
@@ -221,8 +226,8 @@ send_wrapped(const struct params *p, const struct body *b, struct io *io)
 	return e;
 }
 
-/* As it is.  In pieces with a deadline each: so a slow line is no reason to fail, and the disk is never waited for here, as
- * sendfile() would. */
+/* As it is.  In pieces with a deadline each: so a slow line is no reason to fail, and the disk is
+ * never waited for here, as sendfile() would. */
 static WAITS enum err
 send_plain(const struct params *p, const struct body *b, struct io *io)
 {

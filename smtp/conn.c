@@ -77,7 +77,8 @@ worn_out(const struct conn *c)
 		c->uses >= (unsigned long long)p->smtp_connection_reuse_count_limit);
 }
 
-/* Nothing may have come on an idle connection: an end of file, or "421 too long idle" before it, says that it is over. */
+/* Nothing may have come on an idle connection: an end of file, or "421 too long idle" before it,
+ * says that it is over. */
 static bool
 has_spoken(const struct conn *c)
 {

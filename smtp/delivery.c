@@ -98,7 +98,8 @@ all_open(struct delivery *d, enum rcpt_status status, const char *esc, const cha
 			outcome_set(d, &d->rcpts[i], status, esc, "", STR(""), "%s", text);
 }
 
-/* The destination could not be talked to: that is feedback for the scheduler, as well as every open recipient's reason. */
+/* The destination could not be talked to: that is feedback for the scheduler, as well as every open
+ * recipient's reason. */
 static void
 site_down(struct delivery *d, const char *esc, const char *text)
 {
@@ -153,8 +154,8 @@ broken_esc(enum err e)
 	return e == E_SYNTAX ? "4.5.0" : e == E_CORRUPT ? "4.3.0" : e == E_STOPPED ? "4.3.2" : "4.4.2";
 }
 
-/* One transaction, and what the end of the conversation means.  False: a kept connection turned out to be dead before anything
- * was answered, as if it had not been there. */
+/* One transaction, and what the end of the conversation means.  False: a kept connection turned out
+ * to be dead before anything was answered, as if it had not been there. */
 static WAITS bool
 use(struct delivery *d, struct conn **c, bool kept)
 {
@@ -190,8 +191,8 @@ use(struct delivery *d, struct conn **c, bool kept)
 	return true;
 }
 
-/* We are a server for this destination ourselves, under another name.  If better ones did not take the mail, it waits for
- * them. */
+/* We are a server for this destination ourselves, under another name.  If better ones did not take
+ * the mail, it waits for them. */
 static void
 loops_back(struct delivery *d, const struct conn *c)
 {
@@ -328,13 +329,19 @@ void
 delivery_report(const struct delivery *d, struct buf *out)
 {
 	struct buf list = BUF(FRAME_MAX);
-	struct msg_done done = { .delivery = d->m.delivery, .site = (uint8_t)d->site, .site_text = buf_str(&d->site_text) };
+	struct msg_done done = { .delivery = d->m.delivery,
+		.site = (uint8_t)d->site,
+		.site_text = buf_str(&d->site_text) };
 
 	for (size_t i = 0; i < d->n; i++) {
 		const struct outcome *o = &d->rcpts[i];
 
-		msg_outcome_put(&list, &(struct msg_outcome){ .index = o->rcpt.index, .status = (uint8_t)o->status,
-		    .esc = str_of(o->esc), .text = buf_str(&o->text), .mta = buf_str(&o->mta), .diag = buf_str(&o->diag) });
+		msg_outcome_put(&list, &(struct msg_outcome){ .index = o->rcpt.index,
+					   .status = (uint8_t)o->status,
+					   .esc = str_of(o->esc),
+					   .text = buf_str(&o->text),
+					   .mta = buf_str(&o->mta),
+					   .diag = buf_str(&o->diag) });
 	}
 	done.outcomes = buf_str(&list);
 	msg_done_put(out, &done);

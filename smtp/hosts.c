@@ -121,8 +121,8 @@ struct mx_search {
 	const struct dns_answer *mx;                   /* ordered */
 };
 
-/* Servers are looked up only as far as they can be tried, and all of them together take no longer than two questions may.  Those of
- * the last preference are all looked up: one may be ourselves. */
+/* Servers are looked up only as far as they can be tried, and all of them together take no longer
+ * than two questions may.  Those of the last preference are all looked up: one may be ourselves. */
 static WAITS enum err
 from_mx(const struct mx_search *s)
 {

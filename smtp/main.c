@@ -15,7 +15,7 @@ static struct {
 	struct service *service;
 	struct spool   *spool;
 	struct ipc     *qmgr;                          /* NULL while there is none */
-	uint64_t        channel;                       /* counts channels: a result goes to the one that asked, or nowhere */
+	uint64_t channel; /* counts channels: a result goes to the one that asked, or nowhere */
 	struct tasks    deliveries;
 	struct wait     retired;                       /* qmgr will send no more, or is gone */
 	bool            retiring;
@@ -34,7 +34,9 @@ report(struct job *j)
 		delivery_report(&j->d, out);
 		ipc_end(smtp.qmgr);
 	} else {
-		log_warn("%s: qmgr is gone and will not know of this delivery; it may be made again", qid_text(j->d.m.id, id));
+		log_warn(
+		    "%s: qmgr is gone and will not know of this delivery; it may be made again",
+		    qid_text(j->d.m.id, id));
 	}
 }
 
@@ -128,8 +130,8 @@ keep_channel(void *arg)
 
 	(void)arg;
 	while (!task_stopping()) {
-		if (net_connect_unix(service_path(&smtp.service->params, "qmgr", path), time_after(time_now(), HELLO_SECONDS),
-			&fd) == OK) {
+		if (net_connect_unix(service_path(&smtp.service->params, "qmgr", path),
+			time_after(time_now(), HELLO_SECONDS), &fd) == OK) {
 			struct ipc *c = ipc_new(fd, FRAME_MAX, 0);
 
 			serve(c);
@@ -140,7 +142,8 @@ keep_channel(void *arg)
 	}
 }
 
-/* What is under way is finished, in a hurry only until the deadline; what qmgr still sends before it knows is done as well. */
+/* What is under way is finished, in a hurry only until the deadline; what qmgr still sends before
+ * it knows is done as well. */
 static WAITS void
 wind_up(void)
 {

@@ -47,8 +47,8 @@ answer(struct talk *t, const struct step *step, long long seconds)
 	return fail(E_DEFERRED, "421");
 }
 
-/* The server's words, which are no yes, are the outcome of this recipient.  A yes, or a call for more, that stands here means that we
- * are out of step: nothing it says can be trusted. */
+/* The server's words, which are no yes, are the outcome of this recipient.  A yes, or a call for
+ * more, that stands here means that we are out of step: nothing it says can be trusted. */
 static void
 said(struct talk *t, struct outcome *o)
 {
@@ -82,8 +82,8 @@ put_mail(struct talk *t)
 	io_print(t->c->io, "MAIL FROM:<%.*s>", STR_ARG(d->m.sender));
 	if (t->c->can & CAN_SIZE)
 		io_print(t->c->io, " SIZE=%" PRIu64, d->m.size);
-	/* To a server without 8BITMIME 8-bit content is sent as it is: all servers of today take it, and turning it into
-	 * 7 bits would break signatures. */
+	/* To a server without 8BITMIME 8-bit content is sent as it is: all servers of today take
+	 * it, and turning it into 7 bits would break signatures. */
 	if ((t->c->can & CAN_8BIT) && (d->m.flags & (MF_8BIT | MF_BODY8)))
 		io_print(t->c->io, " BODY=8BITMIME");
 	io_print(t->c->io, "\r\n");

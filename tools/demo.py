@@ -78,8 +78,9 @@ def tour(mta, the_sink):
     notice = [m for m in the_sink.messages if m.rcpts == ["you@demo.test"]][0]
     print(f"  the sender gets: {notice.header('Subject')} ({notice.header('Content-Type').split(';')[0]})")
     step("kill -9 of the queue manager: the queue comes back from disk")
-    the_sink.rules.insert(0, sink.refuse("connect", "", "421 4.3.2 closed for the tour"))
+    the_sink.rules.insert(0, sink.refuse("rcpt", "patient@", "450 4.3.2 closed for the tour"))
     kept = mta.send("you@demo.test", "patient@example.org")
+    mta.wait_log(f"{kept}: .*status=deferred")
     pid = mta.kill("qmgr")
     print(f"  killed qmgr, pid {pid}")
     house.wait_until(lambda: [p for p in mta.processes().get("qmgr", []) if p != pid])

@@ -181,7 +181,6 @@ parse_net(struct str word, struct net *net)
 		host = str_sub(host, 1, host.n - 2);
 	if (!parse_numbers(host, 0, &a) || (n = raw_bytes(&a, &bytes)) == 0)
 		return fail(E_SYNTAX, "bad network \"%.*s\"", STR_ARG(word));
-	n = raw_bytes(&a, &bytes);
 	bits = 8 * n;
 	size = str_sub(word, slash + 1, word.n);
 	if (slash < word.n && (!str_u64(size, &bits) || bits > 8 * n))
@@ -189,7 +188,8 @@ parse_net(struct str word, struct net *net)
 	/* A v4-mapped network; one that is wider than all of IPv4 stays what it is and matches nothing of it. */
 	if (n == 16 && IN6_IS_ADDR_V4MAPPED(&a.in6.sin6_addr) && bits >= 96) {
 		addr_unmap(&a);
-		n = raw_bytes(&a, &bytes);
+		bytes = (const unsigned char *)&a.in.sin_addr;
+		n = 4;
 		bits -= 96;
 	}
 	net->family = a.sa.sa_family;

@@ -52,7 +52,7 @@ class Session:
                 break
         if usual:
             self.say(usual)
-        return int((usual or "0")[:3])
+        return int(usual[:3]) if usual and usual[:3].isdigit() else 0
 
     def talk(self):
         if not self.answer("connect", "", f"220 {self.sink.name} ESMTP"):

@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static const uint16_t types[] = { DNS_A, DNS_CNAME, DNS_PTR, DNS_MX, DNS_TXT, DNS_AAAA, DNS_TLSA, 99 };
+static const uint16_t types[] = { DNS_MX, DNS_A, DNS_AAAA, DNS_CNAME, DNS_PTR, DNS_TXT, DNS_TLSA, 99 };
 
 static bool
 is_name_byte(char c)

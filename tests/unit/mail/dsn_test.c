@@ -33,7 +33,7 @@ job_of(struct buf *list)
 static struct dsn
 notice_of(const struct msg_bounce *job)
 {
-	return (struct dsn){ .params = &params, .job = job, .id = 0x123, .now = { 1700000100000000 }, 
+	return (struct dsn){ .params = &params, .job = job, .id = 0x123, .now = { 1700000100000000 },
 		.original = { original, sizeof original - 1 } };
 }
 
