@@ -135,7 +135,7 @@ welcome(struct peer *p, const struct msg_hello *h)
 	if (p->kind == PEER_BOUNCE)
 		notice_peer_came(p);
 	/* What came in while it could not reach us had no notice. */
-	if (p->kind == PEER_ENTERS)
+	if (p->kind == PEER_ENTERS || p->kind == PEER_BOUNCE)
 		qmgr.next_sweep =
 		    time_min(qmgr.next_sweep, time_after(time_now(), SWEEP_SOON_SECONDS));
 	wait_wake(&qmgr.sweep);

@@ -140,6 +140,7 @@ items_that_come_while_a_batch_runs_share_the_next_one(void)
 		task_start(&g, "item", one_item, &done);
 		task_yield();
 	}
+	CHECK(task_sleep(soon(1)) == OK);              /* a turn ends: all of them are with the batch */
 	for (int i = 0; i < 4; i++)
 		sem_post(&gate);
 	tasks_wait(&g);
