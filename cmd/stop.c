@@ -7,7 +7,7 @@
 
 #include "cmd/instance.h"
 
-enum { STOP_GRACE_SECONDS = 10, ABORT_SECONDS = 5, RELOAD_SECONDS = 30, STEP_MS = 20 };
+enum { STOP_GRACE_SECONDS = 10, ABORT_SECONDS = 5, RELOAD_SECONDS = 60, STEP_MS = 20 };
 
 /* 0, having said so, when it is not running. */
 static pid_t

@@ -8,7 +8,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { FULL_WARNING_PAUSE = 1000, UNLIMITED = BOARD_SLOTS };
+enum { FULL_WARNING_PAUSE = 1000, UNLIMITED = BOARD_SLOTS, SOLITARY_DRAIN = 30, SLACK = 5 };
 
 struct crew *
 crew_new(const struct table_entry *e)
@@ -93,6 +93,7 @@ worker_retire(struct worker *w)
 	if (w->leaving)
 		return;
 	w->leaving = true;
+	w->retired = time_now();
 	child_say(w, 'Q');
 }
 
@@ -166,6 +167,24 @@ replace_outdated(struct crew *c, struct tally t)
 			worker_retire(w);
 }
 
+/* Nobody does the work while the only one that may is on its way out: that must not take long. */
+static void
+hurry_solitary(struct master *m, struct crew *c, struct time now)
+{
+	LIST_EACH(&c->workers, w, struct worker, link) {
+		struct time limit = time_after(w->retired, SOLITARY_DRAIN);
+
+		if (!c->program->solitary || !w->leaving || time_before(now, limit))
+			continue;
+		if (!w->hurried) {
+			w->hurried = true;
+			child_say(w, 'X');
+		} else if (!time_before(now, time_after(limit, m->params.stop_drain_time + SLACK))) {
+			child_kill(w);
+		}
+	}
+}
+
 void
 crew_tend(struct master *m, struct crew *c, struct time now)
 {
@@ -173,6 +192,7 @@ crew_tend(struct master *m, struct crew *c, struct time now)
 	size_t more;
 
 	replace_outdated(c, t);
+	hurry_solitary(m, c, now);
 	if (!throttle_is_open(&c->throttle, now))
 		return;
 	/* One that is reading its settings anew is not missing. */

@@ -33,7 +33,7 @@ struct worker {
 	bool         outdated;                         /* of a former generation: ends once the next is ready */
 	bool         leaving;                          /* told Q or X, or killed */
 	bool         hurried;                          /* told X */
-	struct time  started, active;
+	struct time  started, active, retired;
 	uint64_t     beats, served;                    /* at the last look */
 	uint64_t     beats_at_probe;
 	unsigned     unanswered;                       /* probes in a row */
