@@ -13,7 +13,14 @@
 bool
 setup_all_as_root(const struct params *p)
 {
-	return geteuid() == 0 && strcmp(p->mail_owner, "root") == 0;
+	uid_t uid;
+
+	if (geteuid() != 0)
+		return false;
+	/* Nobody made the account, and nobody asked for another: an instance of its own, started by root out of curiosity
+	 * or for a test, must still start. */
+	return strcmp(p->mail_owner, "root") == 0 ||
+	    (conf_get(&p->conf, STR("mail_owner")) == NULL && !account_user(p->mail_owner, &uid));
 }
 
 static void
@@ -25,7 +32,10 @@ check_accounts(const struct params *p, struct buf *errors, struct buf *warnings)
 	if (geteuid() != 0)
 		return;
 	if (setup_all_as_root(p)) {
-		buf_adds(warnings, "mail_owner = root: all processes run as root, none is kept from harm by another\n");
+		buf_printf(warnings, strcmp(p->mail_owner, "root") == 0 ?
+			"mail_owner = %s: all processes run as root, none is kept from harm by another\n" :
+			"there is no account \"%s\": all processes run as root, none is kept from harm by another\n",
+		    p->mail_owner);
 		return;
 	}
 	if (!account_user(p->mail_owner, &uid))

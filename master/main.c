@@ -202,7 +202,7 @@ start(void)
 	TRY(lock_all());
 	TRY(setup_log(&master));
 	if (master.all_as_root)
-		log_warn("mail_owner = root: all processes run as root");
+		log_warn("no account of its own for the mail system (mail_owner): all processes run as root");
 	if (proc_limit_files(FILES_WANTED) != OK)
 		log_warn("open files: %s", err_why());
 	TRY(setup_directories(&master));

@@ -44,7 +44,8 @@ def storm(programs, kills, pause, sync="auto"):
     house.wait_until(lambda: sent <= got(), 60, 0.1)
     house.wait_until(lambda: not m.queue(), 60, 0.2)      # files may be left: debris of mail that got no 250
     assert len(sent) > 20
-    assert len(s.messages) <= len(sent) + 20 * kills * 4, "more copies than the bound"
+    # docs/SPOOL.md R6: what was in flight, and what was delivered in the last second and not yet written down or removed.
+    assert len(s.messages) <= len(sent) + 300 * kills, "more copies than the bound"
     assert not m.files("corrupt")
 
 

@@ -55,7 +55,11 @@ def test_dead_children_are_replaced():
     for n, program in enumerate(("smtpd", "qmgr", "smtp", "bounce", "resolver"), 1):
         before = set(m.processes()[program])
         m.kill(program)
-        house.wait_until(lambda: len(m.processes().get(program, [])) == len(before) and set(m.processes()[program]) != before)
+
+        def replaced():
+            now = set(m.processes().get(program, []))
+            return len(now) == len(before) and now != before
+        house.wait_until(replaced)
         m.send()
         s.wait(n)
     m.wait_log(r"/master\[\d+\]: warning: process .*/smtpd pid \d+ killed by signal 9")
@@ -219,3 +223,13 @@ def test_one_session_a_process_if_asked_for():
     assert len(m.processes()["smtpd"]) == 5
     for t in talks:
         t.quit()
+
+
+def test_two_files_are_enough_whoever_starts_it():
+    """Nothing but main.cf and master.cf, no account made for it."""
+    m = house.Postroad(relayhost="[127.0.0.1]:1", start=False)
+    m.settings.pop("mail_owner", None)
+    m.write_config()
+    assert sorted(os.listdir(m.dir)) == ["main.cf", "master.cf"]
+    m.start()
+    m.send()
