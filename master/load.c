@@ -17,8 +17,8 @@ setup_all_as_root(const struct params *p)
 
 	if (geteuid() != 0)
 		return false;
-	/* Nobody made the account, and nobody asked for another: an instance of its own, started by root out of curiosity
-	 * or for a test, must still start. */
+	/* Nobody made the account, and nobody asked for another: an instance of its own, started by root
+	 * out of curiosity or for a test, must still start. */
 	return strcmp(p->mail_owner, "root") == 0 ||
 	    (conf_get(&p->conf, STR("mail_owner")) == NULL && !account_user(p->mail_owner, &uid));
 }
