@@ -46,6 +46,12 @@ UNITS    := $(filter $(LIBS) $(PROGRAMS),$(notdir $(patsubst %/,%,$(dir $(wildca
 UNITS    := $(sort $(UNITS))
 
 all: programs
+
+# What is compiled with the places of an installation is compiled anew when they change.
+PLACES := $(PREFIX) $(SYSCONF)
+$(shell mkdir -p $(B); [ "$$(cat $(B)/places 2>/dev/null)" = "$(PLACES)" ] || echo "$(PLACES)" >$(B)/places)
+$(patsubst %.c,$(B)/%.o,$(shell grep -lE 'POSTROAD_(SYSCONF|LIBEXEC)' */*.c)): $(B)/places
+
 programs: $(foreach p,$(PROGRAMS),$(call bin,$(p)))
 
 $(B)/%.o: %.c
