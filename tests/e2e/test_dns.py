@@ -102,3 +102,11 @@ def test_a_frozen_resolver_delays_nobody_for_long():
     t0 = time.time()
     t = m.talk(source=("127.0.0.8", 0)); t.greet(); t.quit()
     assert time.time() - t0 < 3
+
+
+def test_the_resolver_lives_with_the_settings_of_the_system():
+    """No forwarders of its own: /etc/resolv.conf, or none at all.  A name that the library answers by itself."""
+    m = house.Postroad(dns_timeout="2s")
+    qid = m.send(sender="", rcpts="bob@nosuch.invalid")
+    m.wait_log(rf"{qid}: to=<bob@nosuch\.invalid>, .*status=(bounced|deferred) \(Host or domain name not found")
+    m.no_log(r"resolver pid \d+ killed")
