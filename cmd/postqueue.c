@@ -6,13 +6,6 @@
 #include "cmd/queue.h"
 #include "util/mem.h"
 
-static void
-no_items(void *arg, const struct msg_item *item)
-{
-	(void)arg;
-	(void)item;
-}
-
 int
 cmd_mailq(struct cmd *c, int argc, char **argv)
 {
@@ -60,7 +53,7 @@ cmd_postqueue(struct cmd *c, int argc, char **argv)
 	if (mode == 'p' || mode == 'j')
 		return queue_list(c, &r, mode == 'j');
 	r.op = QUEUE_FLUSH;
-	return queue_do(c, &r, 1, no_items, NULL, &counted);
+	return queue_do(c, &r, 1, NULL, NULL, &counted);
 }
 
 static const struct {
@@ -89,7 +82,7 @@ super_one(struct cmd *c, size_t action, const char *what)
 			.by = strcmp(what, "ALL") == 0 ? BY_ALL : BY_ID,
 			.what = str_of(what) };
 
-		status = queue_do(c, &r, 1, no_items, NULL, &total);
+		status = queue_do(c, &r, 1, NULL, NULL, &total);
 	} else {
 		while (status == 0 && fgets(line, sizeof line, stdin)) {
 			struct str id = str_trim(str_of(line));
@@ -98,7 +91,7 @@ super_one(struct cmd *c, size_t action, const char *what)
 			};
 
 			if (id.n > 0) {
-				status = queue_do(c, &r, 1, no_items, NULL, &counted);
+				status = queue_do(c, &r, 1, NULL, NULL, &counted);
 				total += counted;
 			}
 		}

@@ -38,13 +38,6 @@ usage(const struct cmd *c)
 	return 64;
 }
 
-static void
-no_items(void *arg, const struct msg_item *item)
-{
-	(void)arg;
-	(void)item;
-}
-
 /* Fill r[] from the words after the verb; how many, or -1 when they make no sense. */
 static int
 parse(int argc, char **argv, const struct verb *verb, bool *dry, struct queue_request *r)
@@ -90,7 +83,7 @@ change(struct cmd *c, const struct verb *verb, bool dry, struct queue_request *r
 		r[i].op = verb->op;
 		r[i].dry = dry;
 	}
-	status = queue_do(c, r, (size_t)n, no_items, NULL, counted);
+	status = queue_do(c, r, (size_t)n, NULL, NULL, counted);
 	for (int i = 0; i < n; i++) {
 		total += counted[i];
 		if (status == 0 && counted[i] == 0 && r[i].by == BY_ID) {

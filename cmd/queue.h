@@ -16,7 +16,7 @@ struct queue_request {
 	bool          dry;                             /* only count */
 };
 
-/* Called for each message of a listing, in no order; item is borrowed. */
+/* Called for each message of a listing, in no order; item is borrowed.  NULL where nothing is listed. */
 typedef void queue_item_fn(void *arg, const struct msg_item *item);
 
 /* Do n requests; counted[i] gets the messages each applied to.  Asks qmgr; when it is not there and we may read the spool, says so

@@ -45,7 +45,8 @@ ask(struct session *s, struct ipc *c, uint32_t number, const struct queue_reques
 		TRY(ipc_recv(c, &tag, &body, time_after(time_now(), ANSWER_SECONDS)));
 		if (tag == MSG_ITEM_TAG) {
 			TRY(msg_item_get(body, &item));
-			s->fn(s->arg, &item);
+			if (s->fn)
+				s->fn(s->arg, &item);
 		} else if (tag == MSG_COUNTED_TAG) {
 			TRY(msg_counted_get(body, &end));
 			s->counted[number] = end.matched;

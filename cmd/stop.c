@@ -52,34 +52,34 @@ end(struct cmd *c, const struct params *p, int sig, int64_t seconds)
 	return down ? 0 : 1;
 }
 
-int
-cmd_stop(struct cmd *c, int argc, char **argv)
+/* Settings are read only to find the instance, and for how long a stop may take. */
+static int
+end_with(struct cmd *c, int sig)
 {
 	struct params p;
 	int status;
 
-	(void)argc;
-	(void)argv;
 	if (!cmd_params(c, &p))
 		return 1;
-	status = end(c, &p, SIGTERM, p.stop_drain_time + STOP_GRACE_SECONDS);
+	status = end(c, &p, sig, sig == SIGTERM ? p.stop_drain_time + STOP_GRACE_SECONDS : ABORT_SECONDS);
 	params_fini(&p);
 	return status;
 }
 
 int
-cmd_abort(struct cmd *c, int argc, char **argv)
+cmd_stop(struct cmd *c, int argc, char **argv)
 {
-	struct params p;
-	int status;
-
 	(void)argc;
 	(void)argv;
-	if (!cmd_params(c, &p))
-		return 1;
-	status = end(c, &p, SIGQUIT, ABORT_SECONDS);
-	params_fini(&p);
-	return status;
+	return end_with(c, SIGTERM);
+}
+
+int
+cmd_abort(struct cmd *c, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return end_with(c, SIGQUIT);
 }
 
 /* Master counts the reloads it has done, and those it refused, on its place of the board. */
