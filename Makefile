@@ -34,7 +34,7 @@ CPPFLAGS += -isystem $(DEPS)/include -isystem $(DEPS)/include/$(TRIPLET)
 LDFLAGS  += -L$(DEPS)/lib/$(TRIPLET) -Wl,-rpath,$(DEPS)/lib/$(TRIPLET)
 endif
 
-LIBS     := util mail spool
+LIBS     := util mail spool intake agent
 DAEMONS  := master smtpd qmgr smtp bounce resolver
 PROGRAMS := $(DAEMONS) cmd
 bin_cmd  := postroad
@@ -66,7 +66,7 @@ endef
 $(foreach d,$(LIBS) $(PROGRAMS),$(eval $(call archive,$(d))))
 
 define program
-$(call bin,$(1)): $(B)/$(1)/main.o $(call lib,$(1) spool mail util)
+$(call bin,$(1)): $(B)/$(1)/main.o $(call lib,$(1) agent intake spool mail util)
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$($(1)_libs)
 endef
@@ -75,7 +75,7 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 # One CUnit program per directory of tests/unit.
 define unit_program
 $(B)/unit/$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/$(1)/*_test.c)) $(B)/tests/unit/main.o \
-		$(call lib,$(filter-out $(LIBS),$(1)) spool mail util)
+		$(call lib,$(filter-out $(LIBS),$(1)) agent intake spool mail util)
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ -lcunit $$($(1)_libs)
 endef

@@ -18,11 +18,13 @@
 	F(u32, pid)
 
 /* A recipient in a list of them.  index: its place in the message's envelope, 0 first; orig: address as first given, empty
- * when it is the same. */
+ * when it is the same; notify: NOTIFY_ of spool.h.  What else RFC 3461 says of it stands in the file's envelope, for those
+ * who see MF_DSN in the message's flags. */
 #define MSG_RCPT(F) \
 	F(u32, index) \
 	F(str, addr) \
-	F(str, orig)
+	F(str, orig) \
+	F(u8,  notify)
 
 /* A new message is durable in the spool: what qmgr needs to schedule it without reading it.  Times: us since 1970. */
 #define MSG_ENTERED(F) \
@@ -49,12 +51,13 @@
 	F(str, nexthop) \
 	F(str, rcpts)                                   /* msg_rcpt ... */
 
-/* What became of one recipient.  status: enum rcpt_status; esc: "2.0.0"; text: what the log and a DSN say, e.g.
+/* What became of one recipient.  status: enum rcpt_status; action: enum rcpt_action, when it is sent; esc: "2.0.0"; text: what the log and a DSN say, e.g.
  * "250 2.0.0 Ok: queued as 42" or "host a[1.2.3.4] said: 550 no (in reply to RCPT TO command)"; mta: the name of the host that
  * said it ("" when none did); diag: its reply alone. */
 #define MSG_OUTCOME(F) \
 	F(u32, index) \
 	F(u8,  status) \
+	F(u8,  action) \
 	F(str, esc) \
 	F(str, text) \
 	F(str, mta) \
@@ -72,8 +75,10 @@
 #define MSG_RETIRE(F) \
 	F(u32, unused)
 
-/* A failed recipient, for a notice. */
+/* A recipient that a notice is about.  index: its place in the envelope; action: enum rcpt_action, in notices of success. */
 #define MSG_FAILED(F) \
+	F(u32, index) \
+	F(u8,  action) \
 	F(str, addr) \
 	F(str, orig) \
 	F(u8,  expired) \
@@ -82,7 +87,7 @@
 	F(str, mta) \
 	F(str, diag)
 
-/* Send the sender a notice; answered by BOUNCED once it is durable (err OK) or has failed.  kind: 0 failure. */
+/* Send the sender a notice; answered by BOUNCED once it is durable (err OK) or has failed.  kind: enum notice_kind. */
 #define MSG_BOUNCE(F) \
 	F(u64, job) \
 	F(u8,  kind) \
@@ -175,10 +180,10 @@
 /*        tag      record         from            to */
 #define MESSAGES(M) \
 	M(HELLO,   msg_hello,     "any",          "any",      MSG_HELLO) \
-	M(ENTERED, msg_entered,   "smtpd bounce pickup cmd", "qmgr", MSG_ENTERED) \
+	M(ENTERED, msg_entered,   "smtpd bounce pickup local cmd", "qmgr", MSG_ENTERED) \
 	M(DELIVER, msg_deliver,   "qmgr",         "agent",    MSG_DELIVER) \
 	M(DONE,    msg_done,      "agent",        "qmgr",     MSG_DONE) \
-	M(RETIRE,  msg_retire,    "agent qmgr",   "agent qmgr", MSG_RETIRE) \
+	M(RETIRE,  msg_retire,    "agent bounce qmgr", "agent bounce qmgr", MSG_RETIRE) \
 	M(BOUNCE,  msg_bounce,    "qmgr",         "bounce",   MSG_BOUNCE) \
 	M(BOUNCED, msg_bounced,   "bounce",       "qmgr",     MSG_BOUNCED) \
 	M(QUERY,   msg_query,     "any",          "resolver", MSG_QUERY) \
@@ -204,6 +209,10 @@ MESSAGE_PARTS(M)
 #undef M
 
 enum rcpt_status { RCPT_SENT, RCPT_DEFERRED, RCPT_BOUNCED };
+/* Who tells the sender that it was sent, if he wants to know (RFC 3461 section 5.2): DELIVERED: we do; RELAYED: we do, the next
+ * host knows no DSN; PASSED: the next host has taken that over; EXPANDED: we do, it went on to other addresses. */
+enum rcpt_action { ACTION_DELIVERED, ACTION_RELAYED, ACTION_PASSED, ACTION_EXPANDED };
+enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_SUCCESS };
 /* SITE_OK: it spoke SMTP with us; SITE_DOWN: no connection or no handshake; SITE_UNKNOWN: nothing learnt. */
 enum site_state { SITE_OK, SITE_DOWN, SITE_UNKNOWN };
 enum queue_op { QUEUE_LIST, QUEUE_FLUSH, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REQUEUE, QUEUE_EXPIRE };

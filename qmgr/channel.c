@@ -31,7 +31,7 @@ got_done(struct peer *p, struct str body)
 	bool known;
 
 	TRY(msg_done_get(body, &d));
-	most = d.outcomes.n / 13 + 1; /* no outcome is shorter than its fixed part */
+	most = d.outcomes.n / 14 + 1; /* no outcome is shorter than its fixed part */
 	outcomes = mem_array(most, sizeof *outcomes);
 	for (rest = d.outcomes; rest.n > 0 && n < most; n++)
 		if (!msg_outcome_take(&rest, &outcomes[n])) {
@@ -50,6 +50,7 @@ got_retire(struct peer *p)
 	struct msg_retire r = { 0 };
 	struct buf *out;
 
+	p->retired = true;
 	if (p->agent)
 		sched_agent_retire(qmgr.sched, p->agent);
 	if ((out = ipc_begin(p->ipc, MSG_RETIRE_TAG)) != NULL) {

@@ -88,7 +88,7 @@ full(void)
 static struct sched_rcpt *
 take_rcpts(const struct msg_entered *e, size_t *n)
 {
-	size_t cap = e->rcpts.n / 12; /* no recipient is shorter than its fixed part */
+	size_t cap = e->rcpts.n / 13; /* no recipient is shorter than its fixed part */
 	struct sched_rcpt *v = mem_array(cap + 1, sizeof *v);
 	struct str rest = e->rcpts;
 	struct msg_rcpt r;
@@ -102,7 +102,7 @@ take_rcpts(const struct msg_entered *e, size_t *n)
 			return NULL;
 		}
 		*to = (struct sched_rcpt){
-			.index = r.index, .addr = r.addr, .orig = r.orig, .state = JRN_PENDING
+			.index = r.index, .addr = r.addr, .orig = r.orig, .notify = r.notify, .state = JRN_PENDING
 		};
 		enter_route(NULL, r.addr, &to->transport, &to->nexthop);
 	}
@@ -170,6 +170,7 @@ enter_view(const struct spool_view *v)
 		*to = (struct sched_rcpt){ .index = (uint32_t)i,
 			.addr = v->msg.rcpts[i].addr,
 			.orig = v->msg.rcpts[i].orig,
+			.notify = v->msg.rcpts[i].notify,
 			.state = p->state,
 			.attempts = p->attempts,
 			.next_try = p->next_try,

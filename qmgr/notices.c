@@ -21,7 +21,7 @@ static struct peer *
 worker(void)
 {
 	LIST_EACH (&qmgr.peers, p, struct peer, link)
-		if (p->kind == PEER_BOUNCE && !ipc_dead(p->ipc))
+		if (p->kind == PEER_BOUNCE && !p->retired && !ipc_dead(p->ipc))
 			return p;
 	return NULL;
 }

@@ -24,6 +24,7 @@ struct peer {             /* a channel */
 	struct list link; /* in qmgr.peers */
 	struct ipc *ipc;
 	enum peer_kind kind;
+	bool retired; /* wants no more work */
 	struct agent *agent; /* of PEER_AGENT; NULL once it has retired and is idle */
 	char role[32], name[128];
 };

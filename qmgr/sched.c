@@ -112,7 +112,8 @@ sched_failed(const struct message *m, uint32_t i, struct msg_failed *out)
 
 	if (i >= m->nrcpts || r->state != R_NOTICING)
 		return false;
-	*out = (struct msg_failed){ .addr = rcpt_addr(m, r),
+	*out = (struct msg_failed){ .index = r->index,
+		.addr = rcpt_addr(m, r),
 		.orig = rcpt_orig(m, r),
 		.expired = r->expired,
 		.esc = reason_part(r->why, REASON_ESC),

@@ -54,6 +54,7 @@ struct sched_settings {
 struct sched_rcpt {
 	uint32_t       index;
 	struct str     addr, orig;
+	uint8_t        notify;                         /* NOTIFY_ */
 	struct str     transport, nexthop;
 	enum jrn_state state;                          /* SENT: skipped; BOUNCED, EXPIRED: a notice is due */
 	uint32_t       attempts;

@@ -100,7 +100,8 @@ struct rcpt {
 	uint16_t       addr_n, orig_n;
 	uint32_t       index;
 	uint16_t       attempts;
-	uint8_t        state;
+	uint8_t        state;                          /* R_ */
+	unsigned       notify:4;                       /* NOTIFY_ */
 	bool           expired:1, told:1;
 };
 

@@ -163,6 +163,7 @@ fill_rcpt(
 	r->text = (uint32_t)(*text - message_text(m));
 	r->addr_n = (uint16_t)in->addr.n;
 	r->orig_n = (uint16_t)in->orig.n;
+	r->notify = (unsigned)in->notify & 15U;
 	r->index = in->index;
 	r->attempts = in->attempts < UINT16_MAX ? (uint16_t)in->attempts : UINT16_MAX;
 	r->expired = in->state == JRN_EXPIRED;

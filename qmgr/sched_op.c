@@ -163,6 +163,7 @@ sched_requeue(struct sched *s, struct message *m, sched_route *route, void *arg)
 		rcpts[i] = (struct sched_rcpt){ .index = r->index,
 			.addr = rcpt_addr(m, r),
 			.orig = rcpt_orig(m, r),
+			.notify = r->notify,
 			.state = r->state == R_PENDING    ? JRN_PENDING
 				 : r->state == R_FINISHED ? JRN_SENT
 				 : r->expired             ? JRN_EXPIRED

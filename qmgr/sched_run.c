@@ -176,7 +176,7 @@ tell_agent(struct sched *s, struct delivery *del)
 	for (uint32_t i = 0; i < g->n; i++, r++)
 		if (r->state == R_PENDING)
 			s->rcpts[out.n++] =
-			    (struct msg_rcpt){ r->index, rcpt_addr(m, r), rcpt_orig(m, r) };
+			    (struct msg_rcpt){ r->index, rcpt_addr(m, r), rcpt_orig(m, r), r->notify };
 	out.rcpts = s->rcpts;
 	s->verbs->deliver(s->arg, &out);
 }

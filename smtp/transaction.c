@@ -61,7 +61,7 @@ said(struct talk *t, struct outcome *o)
 		snprintf(esc, sizeof esc, "4.5.0");
 		c->tainted = true;
 	}
-	outcome_set(t->d, o, class == 5 ? RCPT_BOUNCED : RCPT_DEFERRED, esc, c->host, buf_str(&c->reply.text),
+	outcome_set(t->d->job, o, class == 5 ? RCPT_BOUNCED : RCPT_DEFERRED, esc, c->host, buf_str(&c->reply.text),
 	    "host %s said: %s (in reply to %s command)", c->who, buf_cstr(&c->reply.text), t->step->command);
 }
 
@@ -69,9 +69,9 @@ said(struct talk *t, struct outcome *o)
 static void
 rest_said(struct talk *t)
 {
-	for (size_t i = 0; i < t->d->n; i++)
-		if ((t->d->rcpts[i].accepted || i >= t->next) && !t->d->rcpts[i].final)
-			said(t, &t->d->rcpts[i]);
+	for (size_t i = 0; i < t->d->job->n; i++)
+		if ((t->d->job->rcpts[i].accepted || i >= t->next) && !t->d->job->rcpts[i].final)
+			said(t, &t->d->job->rcpts[i]);
 }
 
 static void
@@ -79,12 +79,12 @@ put_mail(struct talk *t)
 {
 	const struct delivery *d = t->d;
 
-	io_print(t->c->io, "MAIL FROM:<%.*s>", STR_ARG(d->m.sender));
+	io_print(t->c->io, "MAIL FROM:<%.*s>", STR_ARG(d->job->m.sender));
 	if (t->c->can & CAN_SIZE)
-		io_print(t->c->io, " SIZE=%" PRIu64, d->m.size);
+		io_print(t->c->io, " SIZE=%" PRIu64, d->job->m.size);
 	/* To a server without 8BITMIME 8-bit content is sent as it is: all servers of today take
 	 * it, and turning it into 7 bits would break signatures. */
-	if ((t->c->can & CAN_8BIT) && (d->m.flags & (MF_8BIT | MF_BODY8)))
+	if ((t->c->can & CAN_8BIT) && (d->job->m.flags & (MF_8BIT | MF_BODY8)))
 		io_print(t->c->io, " BODY=8BITMIME");
 	io_print(t->c->io, "\r\n");
 }
@@ -99,10 +99,10 @@ put_rcpt(struct talk *t, const struct outcome *o)
 static bool
 can_pipeline(const struct talk *t)
 {
-	size_t n = t->d->m.sender.n + 100;
+	size_t n = t->d->job->m.sender.n + 100;
 
-	for (size_t i = 0; i < t->d->n; i++)
-		n += t->d->rcpts[i].rcpt.addr.n + 12;
+	for (size_t i = 0; i < t->d->job->n; i++)
+		n += t->d->job->rcpts[i].rcpt.addr.n + 12;
 	return (t->c->can & CAN_PIPELINE) && n < COMMANDS_MAX;
 }
 
@@ -112,14 +112,14 @@ mail(struct talk *t, bool *unanswered, bool *refused)
 	enum err e;
 
 	put_mail(t);
-	for (size_t i = 0; i < t->d->n && t->pipelined; i++)
-		if (!t->d->rcpts[i].final) {
-			put_rcpt(t, &t->d->rcpts[i]);
+	for (size_t i = 0; i < t->d->job->n && t->pipelined; i++)
+		if (!t->d->job->rcpts[i].final) {
+			put_rcpt(t, &t->d->job->rcpts[i]);
 			t->asked++;
 		}
 	if (t->pipelined)
 		io_print(t->c->io, "DATA\r\n");
-	e = answer(t, &mail_step, t->d->params->smtp_mail_timeout);
+	e = answer(t, &mail_step, t->d->job->params->smtp_mail_timeout);
 	/* On a kept connection 421 is the end of a session, not an answer to this message. */
 	if (e == E_DEFERRED && t->c->uses > 1)
 		return fail(E_EOF, "421");
@@ -128,7 +128,7 @@ mail(struct talk *t, bool *unanswered, bool *refused)
 	*refused = reply_class(&t->c->reply) != 2;
 	if (*refused) {
 		rest_said(t);
-		t->next = t->d->n;
+		t->next = t->d->job->n;
 	}
 	return OK;
 }
@@ -138,7 +138,7 @@ static WAITS enum err
 skip_answers(struct talk *t)
 {
 	for (size_t i = 0; i < t->asked; i++)
-		TRY(answer(t, &rcpt_step, t->d->params->smtp_rcpt_timeout));
+		TRY(answer(t, &rcpt_step, t->d->job->params->smtp_rcpt_timeout));
 	return OK;
 }
 
@@ -147,14 +147,14 @@ rcpts(struct talk *t)
 {
 	struct reply *r = &t->c->reply;
 
-	for (; t->next < t->d->n; t->next++) {
-		struct outcome *o = &t->d->rcpts[t->next];
+	for (; t->next < t->d->job->n; t->next++) {
+		struct outcome *o = &t->d->job->rcpts[t->next];
 
 		if (o->final)
 			continue;
 		if (!t->pipelined)
 			put_rcpt(t, o);
-		TRY(answer(t, &rcpt_step, t->d->params->smtp_rcpt_timeout));
+		TRY(answer(t, &rcpt_step, t->d->job->params->smtp_rcpt_timeout));
 		/* "Too many recipients" in old words: RFC 5321 section 4.5.3.1.10. */
 		if (r->code == 552) {
 			r->code = 452;
@@ -177,7 +177,7 @@ reset(struct talk *t)
 	if (t->c->tainted)
 		return OK;
 	io_print(t->c->io, "RSET\r\n");
-	if (answer(t, &rset_step, t->d->params->smtp_rset_timeout) != OK || reply_class(&t->c->reply) != 2)
+	if (answer(t, &rset_step, t->d->job->params->smtp_rset_timeout) != OK || reply_class(&t->c->reply) != 2)
 		t->c->tainted = true;
 	*t->during = was;
 	return OK;
@@ -187,9 +187,11 @@ reset(struct talk *t)
 static WAITS enum err
 nobody_left(struct talk *t)
 {
+	const struct params *p = t->d->job->params;
+
 	if (reply_class(&t->c->reply) == 3) {
 		io_print(t->c->io, ".\r\n");
-		if (answer(t, &done_step, t->d->params->smtp_data_done_timeout) != OK || reply_class(&t->c->reply) == 3)
+		if (answer(t, &done_step, p->smtp_data_done_timeout) != OK || reply_class(&t->c->reply) == 3)
 			t->c->tainted = true;
 	} else if (reply_class(&t->c->reply) == 2) {
 		t->c->tainted = true;                  /* that was no answer to DATA */
@@ -200,7 +202,7 @@ nobody_left(struct talk *t)
 static WAITS enum err
 content(struct talk *t)
 {
-	const struct params *p = t->d->params;
+	const struct params *p = t->d->job->params;
 	char id[QID_TEXT];
 	enum err e;
 
@@ -209,7 +211,7 @@ content(struct talk *t)
 	if (io_has_input(t->c->io))
 		return fail(E_SYNTAX, "answers out of turn");
 	if (body_is_wrapped(p, &t->d->body))
-		log_info("%s: breaking line > %lld bytes with <CR><LF>SPACE", qid_text(t->d->m.id, id),
+		log_info("%s: breaking line > %lld bytes with <CR><LF>SPACE", qid_text(t->d->job->m.id, id),
 		    p->smtp_line_length_limit);
 	e = body_send(p, &t->d->body, t->c->io);
 	if (e != OK && e != E_EOF)
@@ -235,11 +237,11 @@ sent(struct talk *t)
 	char esc[ESC_MAX];
 
 	reply_esc(&t->c->reply, esc);
-	for (size_t i = 0; i < t->d->n; i++) {
-		struct outcome *o = &t->d->rcpts[i];
+	for (size_t i = 0; i < t->d->job->n; i++) {
+		struct outcome *o = &t->d->job->rcpts[i];
 
 		if (o->accepted && !o->final)
-			outcome_set(t->d, o, RCPT_SENT, esc, t->c->host, buf_str(&t->c->reply.text), "%s",
+			outcome_set(t->d->job, o, RCPT_SENT, esc, t->c->host, buf_str(&t->c->reply.text), "%s",
 			    buf_cstr(&t->c->reply.text));
 	}
 }
@@ -247,12 +249,12 @@ sent(struct talk *t)
 static bool
 too_big(struct delivery *d, struct conn *c)
 {
-	if (c->size_limit == 0 || d->m.size <= c->size_limit)
+	if (c->size_limit == 0 || d->job->m.size <= c->size_limit)
 		return false;
-	for (size_t i = 0; i < d->n; i++)
-		if (!d->rcpts[i].final)
-			outcome_set(d, &d->rcpts[i], RCPT_BOUNCED, "5.3.4", c->host, STR(""),
-			    "message size %" PRIu64 " exceeds size limit %" PRIu64 " of server %s", d->m.size,
+	for (size_t i = 0; i < d->job->n; i++)
+		if (!d->job->rcpts[i].final)
+			outcome_set(d->job, &d->job->rcpts[i], RCPT_BOUNCED, "5.3.4", c->host, STR(""),
+			    "message size %" PRIu64 " exceeds size limit %" PRIu64 " of server %s", d->job->m.size,
 			    c->size_limit, c->who);
 	return true;
 }
@@ -268,7 +270,7 @@ converse(struct talk *t, bool *unanswered)
 		return reset(t);
 	if (!t->pipelined)
 		io_print(t->c->io, "DATA\r\n");
-	TRY(answer(t, &data_step, t->d->params->smtp_data_init_timeout));
+	TRY(answer(t, &data_step, t->d->job->params->smtp_data_init_timeout));
 	if (t->accepted == 0)
 		return nobody_left(t);
 	if (reply_class(&t->c->reply) != 3) {
@@ -290,8 +292,8 @@ transaction(struct delivery *d, struct conn *c, const char **during, bool *unans
 	enum err e;
 
 	*unanswered = true;
-	for (size_t i = 0; i < d->n; i++)
-		d->rcpts[i].accepted = false;
+	for (size_t i = 0; i < d->job->n; i++)
+		d->job->rcpts[i].accepted = false;
 	if (too_big(d, c))
 		return OK;
 	t.pipelined = can_pipeline(&t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The content: DATA. */
 #include "mail/header.h"
-#include "smtpd/notify.h"
+#include "intake/notify.h"
 #include "smtpd/session.h"
 #include "util/log.h"
 

@@ -2,7 +2,7 @@
 /* smtpd - the SMTP server.  One process serves many sessions; each is a task. */
 #include "mail/dns.h"
 #include "smtpd/clients.h"
-#include "smtpd/notify.h"
+#include "intake/notify.h"
 #include "smtpd/session.h"
 #include "util/log.h"
 
@@ -89,7 +89,7 @@ run(struct service *s)
 	tasks_init(&accepting);
 	tasks_init(&own);
 	d.clients = clients_open(s);
-	d.notify = notify_start(s, &own);
+	d.notify = notify_start(s, "smtpd", &own);
 	accept_start(&d, &accepting);
 	task_start(&own, "phase", watch_phase, &d);
 	service_ready();

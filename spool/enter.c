@@ -29,15 +29,20 @@ static bool
 add_envelope(struct entry *e, const struct spool_msg *m)
 {
 	const struct envelope_head head = {
-		.sender = m->sender, .client_name = m->client_name, .client_addr = m->client_addr,
-		.client_helo = m->client_helo, .protocol = m->protocol, .login = m->login,
+		.sender = m->sender, .ret = m->ret, .envid = m->envid,
+		.client_name = m->client_name, .client_addr = m->client_addr, .client_helo = m->client_helo, .protocol = m->protocol, .login = m->login,
 	};
 
 	if (m->nrcpts >= JRN_ALL || !envelope_head_put(&e->b, &head))
 		return false;
-	for (size_t i = 0; i < m->nrcpts; i++)
-		if (!envelope_rcpt_put(&e->b, &(struct envelope_rcpt){ m->rcpts[i].addr, m->rcpts[i].orig }))
+	e->dsn = m->ret != RET_UNSAID || m->envid.n > 0;
+	for (size_t i = 0; i < m->nrcpts; i++) {
+		const struct spool_rcpt *r = &m->rcpts[i];
+
+		e->dsn |= r->notify != 0 || r->orcpt.n > 0;
+		if (!envelope_rcpt_put(&e->b, &(struct envelope_rcpt){ r->addr, r->orig, r->notify, r->orcpt }))
 			return false;
+	}
 	return e->b.n - LAYOUT_HEADER <= LAYOUT_ENVELOPE_MAX;
 }
 
@@ -215,7 +220,7 @@ entry_commit(struct entry **pe, uint32_t flags, struct spool_msg *m)
 		entry_abort(pe);
 		return r;
 	}
-	e->h.flags = flags;
+	e->h.flags = flags | (e->dsn ? MF_DSN : 0);
 	r = task_batch(committer(e->spool), &e->item);
 	if (r == OK) {
 		m->size = e->h.size;

@@ -72,6 +72,7 @@ struct entry {
 	enum err             failed;                   /* words in item.why */
 	bool                 marked;                   /* the commit mark may have reached the file */
 	bool                 abandoned;
+	bool                 dsn;                      /* the envelope has options: MF_DSN */
 };
 /* Make incoming/HH/ID in dir, locked for as long as it is open (E_NOENT: dir is gone). */
 enum err entry_create(struct entry *e, int dir) MUST_USE;

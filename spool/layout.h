@@ -53,7 +53,7 @@ struct layout_entry {
 #define LAYOUT_HEADER_MAGIC "POSTROAD"
 #define LAYOUT_MARK_MAGIC   "\x1A" "COMMIT\n"
 enum {
-	LAYOUT_VERSION      = 1,
+	LAYOUT_VERSION      = 2,
 	LAYOUT_HEADER       = 64,
 	LAYOUT_MARK         = 32,
 	LAYOUT_ENTRY        = 16,
@@ -87,8 +87,8 @@ _Static_assert(sizeof(struct layout_header) == LAYOUT_HEADER, "header");
 _Static_assert(sizeof(struct layout_mark) == LAYOUT_MARK, "mark");
 _Static_assert(sizeof(struct layout_entry) == LAYOUT_ENTRY, "entry");
 
-#define ENVELOPE_HEAD(F) F(str, sender) F(str, client_name) F(str, client_addr) F(str, client_helo) F(str, protocol) F(str, login)
-#define ENVELOPE_RCPT(F) F(str, addr) F(str, orig)
+#define ENVELOPE_HEAD(F) F(str, sender) F(u8, ret) F(str, envid) F(str, client_name) F(str, client_addr) F(str, client_helo) F(str, protocol) F(str, login)
+#define ENVELOPE_RCPT(F) F(str, addr) F(str, orig) F(u8, notify) F(str, orcpt)
 WIRE_DECLARE(envelope_head, ENVELOPE_HEAD)
 WIRE_DECLARE(envelope_rcpt, ENVELOPE_RCPT)
 

@@ -208,6 +208,8 @@ read_envelope(const struct peek *k, struct str in, struct spool_msg *m)
 	if (!envelope_head_take(&in, &head))
 		return fail(E_CORRUPT, "the envelope makes no sense");
 	m->sender = head.sender;
+	m->ret = head.ret;
+	m->envid = head.envid;
 	m->client_name = head.client_name;
 	m->client_addr = head.client_addr;
 	m->client_helo = head.client_helo;
@@ -216,7 +218,7 @@ read_envelope(const struct peek *k, struct str in, struct spool_msg *m)
 	for (size_t i = 0; i < m->nrcpts; i++) {
 		if (!envelope_rcpt_take(&in, &r))
 			return fail(E_CORRUPT, "the envelope makes no sense");
-		m->rcpts[i] = (struct spool_rcpt){ r.addr, r.orig };
+		m->rcpts[i] = (struct spool_rcpt){ r.addr, r.orig, r.notify, r.orcpt };
 	}
 	return in.n == 0 ? OK : fail(E_CORRUPT, "the envelope makes no sense");
 }

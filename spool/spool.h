@@ -35,11 +35,20 @@ enum {
 	MF_BODY8 = 8,                                  /* the client said BODY=8BITMIME */
 	MF_NUL   = 16,                                 /* has NUL bytes */
 	MF_LOCAL = 32,                                 /* made here: a notice, or submitted on this host */
+	MF_DSN   = 64,                                 /* its envelope has options of RFC 3461; set by entry_commit() */
+	MF_UTF8  = 128,                                /* the client said SMTPUTF8 */
 };
+
+/* RFC 3461: what the sender wants to be told (0: nothing was said, which is FAILURE | DELAY), and how much of the message
+ * to return. */
+enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+enum { RET_UNSAID, RET_FULL, RET_HDRS };
 
 struct spool_rcpt {
 	struct str addr;
 	struct str orig;                               /* as first given; empty: same as addr */
+	uint8_t    notify;                             /* NOTIFY_ */
+	struct str orcpt;                              /* "rfc822;user@example.com", xtext decoded; may be empty */
 };
 
 struct spool_msg {
@@ -50,6 +59,8 @@ struct spool_msg {
 	uint32_t           content_at;                 /* offset of the content in the file */
 	uint32_t           flags;                      /* MF_ */
 	struct str         sender;                     /* "" is the null sender */
+	uint8_t            ret;                        /* RET_ */
+	struct str         envid;                      /* xtext decoded; may be empty */
 	struct spool_rcpt *rcpts;                      /* in the order given; their index is their name */
 	size_t             nrcpts;
 	struct str         client_name, client_addr, client_helo, protocol, login;     /* where it came from; may be empty */

@@ -101,7 +101,7 @@ what_there_is_no_room_for_waits_in_the_spool(void)
 static void
 a_file_read_just_before_its_removal_does_not_come_back(void)
 {
-	struct spool_rcpt to = { STR("x@far.example"), STR("") };
+	struct spool_rcpt to = { .addr = STR("x@far.example") };
 	struct spool_progress p = { .state = JRN_PENDING };
 	struct spool_view v = { .msg = { .id = 5, .dir = SPOOL_INCOMING, .rcpts = &to, .nrcpts = 1 }, .progress = &p };
 
@@ -125,7 +125,7 @@ a_file_read_just_before_its_removal_does_not_come_back(void)
 static void
 failures_that_were_told_of_are_finished_and_others_are_not(void)
 {
-	struct spool_rcpt to[2] = { { STR("x@far.example"), STR("") }, { STR("y@far.example"), STR("") } };
+	struct spool_rcpt to[2] = { { .addr = STR("x@far.example") }, { .addr = STR("y@far.example") } };
 	struct spool_progress p[2] = { { .state = JRN_BOUNCED, .noticed = true }, { .state = JRN_BOUNCED } };
 	struct spool_view v = { .msg = { .id = 5, .dir = SPOOL_DEFERRED, .sender = STR("a@b.example"), .rcpts = to,
 		.nrcpts = 2 }, .progress = p, .noticed = true };

@@ -119,30 +119,45 @@ connection(const struct scene *scene, int fd)
 	return c;
 }
 
+/* What belongs to one scene: the frame that its delivery borrows from. */
+struct play {
+	struct buf frame;
+	struct job job;
+	struct delivery d;
+};
+
 static void
-begin(const struct scene *scene, struct delivery *d)
+play_fini(struct play *p)
+{
+	body_close(&p->d.body);
+	job_fini(&p->job);
+	buf_free(&p->frame);
+}
+
+static void
+begin(const struct scene *scene, struct play *p)
 {
 	static const char *const names[RCPTS_MAX] = { "a@there.test", "b@there.test", "c@there.test" };
 	struct msg_deliver m = { .id = 1, .size = sizeof text - 1, .sender = STR("s@here.test"), .nexthop = STR("there.test"),
 		.flags = MF_DOTS | MF_8BIT };
-	struct buf rcpts = BUF(0), frame = BUF(0);
+	struct buf rcpts = BUF(0);
 
+	*p = (struct play){ .frame = BUF(0), .d = { .job = &p->job, .body = { .fd = -1 } } };
 	for (uint32_t i = 0; i < RCPTS_MAX && scene->outcomes[i]; i++)
 		CHECK(msg_rcpt_put(&rcpts, &(struct msg_rcpt){ .index = i, .addr = str_of(names[i]) }));
 	m.rcpts = buf_str(&rcpts);
-	CHECK(msg_deliver_put(&frame, &m));
-	CHECK(delivery_init(d, &params, NULL, buf_str(&frame)) == OK);
-	d->body.size = m.size;
-	d->body.flags = m.flags;
-	CHECK(buf_adds(&d->body.text, text));
+	CHECK(msg_deliver_put(&p->frame, &m));
+	CHECK(job_init(&p->job, &params, NULL, buf_str(&p->frame)) == OK);
+	p->d.body.size = m.size;
+	p->d.body.flags = m.flags;
+	CHECK(buf_adds(&p->d.body.text, text));
 	if (scene->first_is_final)
-		outcome_set(d, &d->rcpts[0], RCPT_BOUNCED, "5.9.9", "", STR(""), "elsewhere");
+		outcome_set(&p->job, &p->job.rcpts[0], RCPT_BOUNCED, "5.9.9", "", STR(""), "elsewhere");
 	buf_free(&rcpts);
-	buf_free(&frame);
 }
 
 static bool
-outcomes_are(const struct delivery *d, const struct scene *scene)
+outcomes_are(const struct job *d, const struct scene *scene)
 {
 	static const char *const words[] = { "sent", "deferred", "bounced" };
 	bool same = true;
@@ -172,7 +187,7 @@ check_in_step(struct conn *c)
 
 /* Play it; what the server was told to be said to the client is in c->reply. */
 static void
-play(const struct scene *scene, size_t number, struct delivery *d)
+play(const struct scene *scene, size_t number, struct play *p)
 {
 	struct server server = { .script = scene->script };
 	const char *during = "";
@@ -184,12 +199,12 @@ play(const struct scene *scene, size_t number, struct delivery *d)
 
 	log_stderr("transaction_test");
 	tasks_init(&g);
-	begin(scene, d);
+	begin(scene, p);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
 	c = connection(scene, fd[0]);
 	server.io = end_of(fd[1]);
 	CHECK(task_start(&g, "server", serve, &server) != NULL);
-	e = transaction(d, c, &during, &unanswered);
+	e = transaction(&p->d, c, &during, &unanswered);
 	ok = e == scene->err && unanswered == scene->unanswered && (e != OK || c->tainted == scene->tainted);
 	if (!ok)
 		printf("\n    %s%s%s\n", err_name(e), unanswered ? ", unanswered" : "", c->tainted ? ", tainted" : "");
@@ -199,7 +214,7 @@ play(const struct scene *scene, size_t number, struct delivery *d)
 	conn_close(&c);
 	tasks_wait(&g);
 	ok &= !server.failed;
-	ok &= outcomes_are(d, scene);
+	ok &= outcomes_are(&p->job, scene);
 	if (!ok)
 		printf("    in scene %zu\n", number);
 	CHECK(ok);
@@ -209,10 +224,10 @@ static void
 play_all(const struct scene *scenes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct delivery d;
+		struct play p;
 
-		play(&scenes[i], i, &d);
-		delivery_fini(&d);
+		play(&scenes[i], i, &p);
+		play_fini(&p);
 	}
 }
 
@@ -395,15 +410,15 @@ the_words_name_the_server_and_the_command(void)
 {
 	static const struct scene scene = { { MAIL, RCPT_A, RCPT_B, "C: DATA", "S: 250 ok", "S: 250 ok", "S: 550-5.1.1 a", "S: 550 5.1.1 b",
 		"S: 354 go", BODY, "S: 250 2.0.0 Ok: queued as 42" }, .outcomes = { "sent 2.0.0", "bounced 5.1.1" }, .can = CAN_PIPELINE };
-	struct delivery d;
+	struct play p;
 
-	play(&scene, 0, &d);
-	CHECK_STR(buf_str(&d.rcpts[0].text), "250 2.0.0 Ok: queued as 42");
-	CHECK_STR(buf_str(&d.rcpts[1].text),
+	play(&scene, 0, &p);
+	CHECK_STR(buf_str(&p.job.rcpts[0].text), "250 2.0.0 Ok: queued as 42");
+	CHECK_STR(buf_str(&p.job.rcpts[1].text),
 	    "host mx.there.test[192.0.2.1] said: 550-5.1.1 a 550 5.1.1 b (in reply to RCPT TO command)");
-	CHECK_STR(buf_str(&d.rcpts[1].mta), "mx.there.test");
-	CHECK_STR(buf_str(&d.rcpts[1].diag), "550-5.1.1 a 550 5.1.1 b");
-	delivery_fini(&d);
+	CHECK_STR(buf_str(&p.job.rcpts[1].mta), "mx.there.test");
+	CHECK_STR(buf_str(&p.job.rcpts[1].diag), "550-5.1.1 a 550 5.1.1 b");
+	play_fini(&p);
 }
 
 SUITE(transaction, TASK_TEST(mail_that_is_taken_is_sent), TASK_TEST(each_recipient_has_its_own_answer),

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "smtpd/clients.h"
-#include "smtpd/notify.h"
+#include "intake/notify.h"
 #include "tests/unit/check.h"
 #include "util/log.h"
 #include "util/proc.h"
@@ -63,7 +63,7 @@ set_up(struct world *w, const char *const *settings)
 	tasks_init(&w->smtpd.group);
 	tasks_init(&w->own);
 	w->smtpd.clients = clients_open(&w->service);
-	w->smtpd.notify = notify_start(&w->service, &w->own);
+	w->smtpd.notify = notify_start(&w->service, "smtpd", &w->own);
 	CHECK(addr_parse(STR("192.0.2.1"), 0, &w->client) == OK);
 }
 

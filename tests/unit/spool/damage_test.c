@@ -237,7 +237,7 @@ r2_3_a_format_from_the_future_is_left_alone(void)
 
 	memcpy(header, x.file.p, sizeof header);
 	memset(header + 12, 0, 4);
-	header[8] = 2;
+	header[8] = LAYOUT_VERSION + 1;
 	crc = crc32c(0, header, sizeof header);
 	memcpy(x.file.p, header, sizeof header);
 	for (int i = 0; i < 4; i++)

@@ -14,11 +14,11 @@ r1_1_what_was_committed_reads_back_byte_for_byte(void)
 
 	for (size_t i = 0; i < countof(sizes); i++) {
 		CHECK(put(s, sizes[i], &m) == OK);
-		CHECK(m.size == sizes[i] && m.flags == MF_DOTS && m.dir == SPOOL_INCOMING);
+		CHECK(m.size == sizes[i] && m.flags == (MF_DOTS | MF_DSN) && m.dir == SPOOL_INCOMING);
 		CHECK(is_whole(s, SPOOL_INCOMING, m.id, sizes[i]));
 	}
 	CHECK(spool_read(s, SPOOL_INCOMING, m.id, false, &v) == OK);
-	CHECK(v.msg.id == m.id && v.msg.content_at == m.content_at && v.msg.flags == MF_DOTS);
+	CHECK(v.msg.id == m.id && v.msg.content_at == m.content_at && v.msg.flags == (MF_DOTS | MF_DSN));
 	CHECK(v.msg.arrived.us == 1234567890123456 && v.msg.size == 5 << 20 && v.msg.dir == SPOOL_INCOMING);
 	CHECK_STR(v.msg.sender, "from@example.com");
 	CHECK_STR(v.msg.client_name, "client.example.com");
@@ -26,6 +26,10 @@ r1_1_what_was_committed_reads_back_byte_for_byte(void)
 	CHECK_STR(v.msg.client_helo, "helo");
 	CHECK_STR(v.msg.protocol, "ESMTP");
 	CHECK_STR(v.msg.login, "me");
+	CHECK(v.msg.ret == RET_HDRS);
+	CHECK_STR(v.msg.envid, "envelope=1");
+	CHECK(v.msg.rcpts[0].notify == (NOTIFY_SUCCESS | NOTIFY_FAILURE) && v.msg.rcpts[1].notify == NOTIFY_NEVER);
+	CHECK_STR(v.msg.rcpts[0].orcpt, "rfc822;A@example.org");
 	CHECK_STR(v.msg.rcpts[0].addr, "a@example.org");
 	CHECK_STR(v.msg.rcpts[0].orig, "");
 	CHECK_STR(v.msg.rcpts[2].addr, "c@example.org");
@@ -45,7 +49,7 @@ a_message_may_have_many_recipients(void)
 	struct entry *e;
 
 	for (size_t i = 0; i < MANY; i++)
-		to[i] = (struct spool_rcpt){ STR("somebody@example.org"), STR("") };
+		to[i] = (struct spool_rcpt){ .addr = STR("somebody@example.org") };
 	to[MANY - 1].addr = STR("last@example.org");
 	m.rcpts = to;
 	m.nrcpts = MANY;
@@ -72,7 +76,7 @@ an_envelope_without_bound_is_refused(void)
 	struct entry *e;
 
 	for (size_t i = 0; i < MANY; i++)
-		to[i] = (struct spool_rcpt){ { text, HUGE }, STR("") };
+		to[i] = (struct spool_rcpt){ .addr = { text, HUGE } };
 	m.rcpts = to;
 	m.nrcpts = MANY;
 	e = entry_new(s, &m);

@@ -73,12 +73,14 @@ HELPER struct spool_msg
 a_message(void)
 {
 	static struct spool_rcpt to[] = {
-		{ STR("a@example.org"), STR("") }, { STR("b@example.org"), STR("B@example.org") },
-		{ STR("c@example.org"), STR("") },
+		{ .addr = STR("a@example.org"), .notify = NOTIFY_SUCCESS | NOTIFY_FAILURE, .orcpt = STR("rfc822;A@example.org") },
+		{ .addr = STR("b@example.org"), .orig = STR("B@example.org"), .notify = NOTIFY_NEVER },
+		{ .addr = STR("c@example.org") },
 	};
 
 	return (struct spool_msg){
-		.id = qid_new(), .arrived = { 1234567890123456 }, .sender = STR("from@example.com"), .rcpts = to, .nrcpts = 3,
+		.id = qid_new(), .arrived = { 1234567890123456 }, .sender = STR("from@example.com"),
+		.ret = RET_HDRS, .envid = STR("envelope=1"), .rcpts = to, .nrcpts = 3,
 		.client_name = STR("client.example.com"), .client_addr = STR("192.0.2.1"), .client_helo = STR("helo"),
 		.protocol = STR("ESMTP"), .login = STR("me"),
 	};

@@ -51,7 +51,7 @@ a_header_is_the_bytes_that_the_documentation_says(void)
 	char b[LAYOUT_HEADER];
 
 	layout_header_put(&h, b);
-	CHECK(memcmp(b, "POSTROAD\1\0\0\0", 12) == 0);
+	CHECK(memcmp(b, "POSTROAD\2\0\0\0", 12) == 0);
 	CHECK(memcmp(b + 16, "\x08\x07\x06\x05\x04\x03\x02\x01" "\1\0\0\0\0\0\0\0" "\2\0\0\0\0\0\0\0" "d\0\0\0", 28) == 0);
 	CHECK(memcmp(b + 44, "\3\0\0\0" "\4\0\0\0" "\5\0\0\0" "\6\0\0\0" "\0\0\0\0", 20) == 0);
 	CHECK(layout_header_get(b, &back) && memcmp(&h, &back, sizeof h) == 0);

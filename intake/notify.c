@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "smtpd/notify.h"
+#include "intake/notify.h"
 
 #include <unistd.h>
 
@@ -17,6 +17,7 @@ enum {
 
 struct notify {
 	const struct service *service;
+	const char           *role;
 	struct ipc           *channel;                 /* NULL: no qmgr to talk to */
 	struct buf            rcpts, body;
 	uint64_t              dropped;
@@ -27,7 +28,7 @@ connect_qmgr(struct notify *n)
 {
 	struct msg_hello peer, mine = {
 		.schema = msg_schema(),
-		.role = STR("smtpd"),
+		.role = str_of(n->role),
 		.name = str_of(n->service->name),
 		.pid = (uint32_t)getpid(),
 	};
@@ -87,11 +88,12 @@ keep_channel(void *arg)
 }
 
 struct notify *
-notify_start(const struct service *s, struct tasks *g)
+notify_start(const struct service *s, const char *role, struct tasks *g)
 {
 	struct notify *n = mem_new(sizeof *n);
 
 	n->service = s;
+	n->role = role;
 	n->rcpts = BUF(NOTICE_MAX);
 	n->body = BUF(NOTICE_MAX);
 	if (task_start(g, "notify", keep_channel, n) == NULL)
@@ -125,7 +127,8 @@ encode(struct notify *n, const struct spool_msg *m)
 	};
 
 	for (size_t i = 0; i < m->nrcpts; i++) {
-		struct msg_rcpt r = { .index = (uint32_t)i, .addr = m->rcpts[i].addr, .orig = m->rcpts[i].orig };
+		struct msg_rcpt r = { .index = (uint32_t)i, .addr = m->rcpts[i].addr, .orig = m->rcpts[i].orig,
+			.notify = m->rcpts[i].notify };
 
 		if (!msg_rcpt_put(&n->rcpts, &r))
 			return false;

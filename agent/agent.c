@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent.h"
+
+#include "util/log.h"
+
+static struct {
+	struct service          *service;
+	const struct agent_spec *spec;
+	struct spool            *spool;
+	struct channel_spec      channel;
+} agent;
+
+static void
+report(const struct job *j, const struct channel_job *from)
+{
+	struct buf *out = channel_begin(from, MSG_DONE_TAG);
+	char id[QID_TEXT];
+
+	if (out) {
+		job_report(j, out);
+		channel_end();
+	} else {
+		log_warn("%s: qmgr is gone and will not know of this delivery; it may be made again",
+		    qid_text(j->m.id, id));
+	}
+}
+
+static void
+run_job(const struct channel_job *from)
+{
+	struct job j;
+
+	if (job_init(&j, &agent.service->params, agent.spool, buf_str(&from->frame)) == OK) {
+		agent.spec->deliver(&j);
+		job_settle(&j);
+		report(&j, from);
+	} else {
+		/* qmgr never hears of it, and asks again when the channel is new. */
+		log_warn("malformed job from qmgr: %s", err_why());
+	}
+	job_fini(&j);
+}
+
+static void
+run(struct service *s)
+{
+	const struct agent_spec *spec = agent.spec;
+	struct tasks own;
+
+	agent.service = s;
+	tasks_init(&own);
+	if (spec->writes)
+		qid_setup((unsigned)s->params.queue_id_node, s->slot);
+	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), !spec->writes,
+		&agent.spool) != OK)
+		log_fatal("%s", err_why());
+	spec->start(s, agent.spool, &own);
+	agent.channel = (struct channel_spec){ .role = spec->prog, .tag = MSG_DELIVER_TAG,
+		.capacity = spec->capacity(&s->params), .run = run_job };
+	channel_start(s, &agent.channel);
+	service_ready();
+	service_wait(PHASE_RUN);
+	channel_wind_up();
+	tasks_stop(&own);
+	if (spec->finish)
+		spec->finish();
+	spool_close(&agent.spool);
+}
+
+int
+agent_main(int argc, char **argv, const struct agent_spec *spec)
+{
+	struct service_spec service = { .prog = spec->prog, .helpers = spec->helpers, .run = run,
+		.promises = spec->promises };
+
+	agent.spec = spec;
+	return service_main(argc, argv, &service);
+}

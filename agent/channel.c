@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/channel.h"
+
+#include <unistd.h>
+
+#include "util/ipc.h"
+#include "util/log.h"
+#include "util/net.h"
+
+enum {
+	FRAME_MAX = 16 << 20,
+	RECONNECT_MS = 200,
+	HELLO_SECONDS = 10,
+	RETIRE_SECONDS = 5,                            /* for qmgr to say that it has understood */
+	FLUSH_SECONDS = 1,
+	STEP_MS = 20,
+};
+
+static struct {
+	struct service            *service;
+	const struct channel_spec *spec;
+	struct ipc                *qmgr;               /* NULL while there is none */
+	uint64_t                   count;              /* of channels so far */
+	struct tasks               jobs, keeper;
+	struct wait                retired;            /* qmgr will send no more, or is gone */
+	bool                       retiring;
+	size_t                     busy;
+} channel;
+
+struct buf *
+channel_begin(const struct channel_job *j, enum msg_tag tag)
+{
+	return channel.qmgr && channel.count == j->channel ? ipc_begin(channel.qmgr, (uint16_t)tag) : NULL;
+}
+
+void
+channel_end(void)
+{
+	ipc_end(channel.qmgr);
+}
+
+static void
+count(int change)
+{
+	struct board_slot *b = &channel.service->board->slot[channel.service->slot];
+
+	channel.busy += (size_t)change;
+	b->sessions = (uint32_t)channel.busy;
+	b->served += change > 0;
+}
+
+static void
+run_job(void *arg)
+{
+	struct channel_job *j = arg;
+
+	count(1);
+	channel.spec->run(j);
+	count(-1);
+	buf_free(&j->frame);
+	free(j);
+}
+
+static bool
+begin(struct str body)
+{
+	struct channel_job *j = mem_new(sizeof *j);
+
+	*j = (struct channel_job){ .channel = channel.count, .frame = BUF(FRAME_MAX) };
+	if (buf_add(&j->frame, body) && task_start(&channel.jobs, "job", run_job, j))
+		return true;
+	log_warn("no memory for another job");
+	buf_free(&j->frame);
+	free(j);
+	return false;
+}
+
+static void
+retire(struct ipc *c)
+{
+	struct buf *out = ipc_begin(c, MSG_RETIRE_TAG);
+
+	if (out) {
+		msg_retire_put(out, &(struct msg_retire){ 0 });
+		ipc_end(c);
+	}
+}
+
+/* Serve one channel until it ends. */
+static WAITS void
+serve(struct ipc *c)
+{
+	struct msg_hello peer, mine = {
+		.role = str_of(channel.spec->role),
+		.name = str_of(channel.service->name),
+		.capacity = channel.spec->capacity,
+		.pid = (uint32_t)getpid(),
+	};
+	struct str body;
+	uint16_t tag;
+	enum err e = msg_hello_exchange(c, &mine, &peer);
+
+	if (e != OK) {
+		if (e != E_EOF && e != E_STOPPED)
+			log_warn("qmgr: %s", err_why());
+		return;
+	}
+	channel.qmgr = c;
+	channel.count++;
+	if (channel.retiring)
+		retire(c);
+	while (ipc_recv(c, &tag, &body, TIME_NEVER) == OK) {
+		if (tag == MSG_RETIRE_TAG) {
+			wait_wake_all(&channel.retired);
+		} else if (tag != (uint16_t)channel.spec->tag) {
+			log_warn("qmgr sent %s, which is not for %s", msg_name(tag), channel.spec->role);
+			break;
+		} else if (!begin(body)) {
+			break;                         /* the channel closes, and qmgr asks again */
+		}
+	}
+	channel.qmgr = NULL;
+	wait_wake_all(&channel.retired);
+}
+
+static void
+keep(void *arg)
+{
+	char path[108];
+	int fd;
+
+	(void)arg;
+	while (!task_stopping()) {
+		if (net_connect_unix(service_path(&channel.service->params, "qmgr", path),
+			time_after(time_now(), HELLO_SECONDS), &fd) == OK) {
+			struct ipc *c = ipc_new(fd, FRAME_MAX, 0);
+
+			serve(c);
+			ipc_free(&c);
+		}
+		if (task_sleep(time_after_ms(time_now(), RECONNECT_MS)) != OK)
+			return;
+	}
+}
+
+void
+channel_start(struct service *s, const struct channel_spec *spec)
+{
+	channel.service = s;
+	channel.spec = spec;
+	tasks_init(&channel.jobs);
+	tasks_init(&channel.keeper);
+	wait_init(&channel.retired);
+	if (task_start(&channel.keeper, "qmgr channel", keep, NULL) == NULL)
+		log_fatal("no memory for a task");
+}
+
+void
+channel_wind_up(void)
+{
+	channel.retiring = true;
+	if (channel.qmgr) {
+		retire(channel.qmgr);
+		(void)!wait_park(&channel.retired, time_after(time_now(), RETIRE_SECONDS));
+	}
+	while (!tasks_empty(&channel.jobs) && time_before(time_now(), service_deadline()))
+		if (task_sleep(time_after_ms(time_now(), STEP_MS)) != OK)
+			break;
+	tasks_stop(&channel.jobs);
+	if (channel.qmgr && ipc_flush(channel.qmgr, time_after(time_now(), FLUSH_SECONDS)) != OK)
+		log_warn("qmgr did not take the last answers: %s", err_why());
+	tasks_stop(&channel.keeper);
+}
