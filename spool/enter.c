@@ -30,7 +30,8 @@ add_envelope(struct entry *e, const struct spool_msg *m)
 {
 	const struct envelope_head head = {
 		.sender = m->sender, .ret = m->ret, .envid = m->envid,
-		.client_name = m->client_name, .client_addr = m->client_addr, .client_helo = m->client_helo, .protocol = m->protocol, .login = m->login,
+		.client_name = m->client_name, .client_addr = m->client_addr,
+		.client_helo = m->client_helo, .protocol = m->protocol, .login = m->login,
 	};
 
 	if (m->nrcpts >= JRN_ALL || !envelope_head_put(&e->b, &head))
@@ -220,7 +221,8 @@ entry_commit(struct entry **pe, uint32_t flags, struct spool_msg *m)
 		entry_abort(pe);
 		return r;
 	}
-	e->h.flags = flags | (e->dsn ? MF_DSN : 0);
+	flags |= e->dsn ? MF_DSN : 0;
+	e->h.flags = flags;
 	r = task_batch(committer(e->spool), &e->item);
 	if (r == OK) {
 		m->size = e->h.size;
