@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* intake.h - a message on its way in: from the envelope and content that somebody gave us to a durable file that qmgr knows
+ * of.  All mail goes through here, that of smtpd, of pickup, what local forwards, and notices, so that addresses are
+ * treated alike:
+ *
+ *	sender      standard form, canonical (sender_canonical_maps, canonical_maps), masquerade
+ *	recipients  standard form, canonical (recipient_canonical_maps, canonical_maps), masquerade, automatic bcc (always_bcc,
+ *	            sender_bcc_maps, recipient_bcc_maps), virtual aliases (recursive, bounded), duplicates dropped
+ *	header      of mail from this host: missing Date, Message-ID, From and To are added, Bcc and Return-Path taken out, and
+ *	            addresses rewritten like those of the envelope, but for virtual aliases and bcc
+ *
+ * "Standard form": an address without domain gets @$myorigin, one without a dot in its domain .$mydomain, as
+ * append_at_myorigin and append_dot_mydomain say.  A table that cannot be asked makes the call fail; nothing is guessed. */
+#ifndef INTAKE_INTAKE_H
+#define INTAKE_INTAKE_H
+
+#include "intake/notify.h"
+#include "mail/service.h"
+#include "spool/spool.h"
+
+/* What a process needs to take in mail: tables, spool, channel to qmgr. */
+struct intake;
+/* role: of msgs.h.  The tasks it starts belong to g.  E_SYNTAX: a setting names a table of a type that is not there. */
+enum err       intake_start(const struct service *s, const char *role, struct spool *spool, struct tasks *g, struct intake **out) MUST_USE;
+void           intake_free(struct intake **in);        /* once g has ended */
+struct notify *intake_notify(struct intake *in);
+
+enum {
+	INTAKE_LOCAL    = 1,                           /* rewrite and complete the header */
+	INTAKE_INTERNAL = 2,                           /* made by the mail system itself: no canonical forms, no bcc */
+};
+
+/* One message.  Not shared between tasks. */
+struct incoming;
+/* m: id, arrived and where it came from (client_…, protocol, login) are copied; nothing else is looked at.  Never waits. */
+struct incoming *incoming_new(struct intake *in, const struct spool_msg *m, unsigned flags);
+/* The envelope, all of it before the first content.  Texts are copied.  Errors are those of lookups (temporary), E_TOOBIG (an expansion over
+ * its bounds: virtual_alias_expansion_limit, virtual_alias_recursion_limit), E_NOSPACE (memory). */
+WAITS enum err   incoming_sender(struct incoming *m, struct str addr, uint8_t ret, struct str envid) MUST_USE;
+WAITS enum err   incoming_rcpt(struct incoming *m, const struct spool_rcpt *r) MUST_USE;
+size_t           incoming_rcpts(const struct incoming *m);     /* so far, after expansion and without duplicates */
+/* Content, in pieces of any size; line ends are CRLF.  The caller's own Received field comes first.  Errors as entry_add(). */
+WAITS enum err   incoming_add(struct incoming *m, struct str content) MUST_USE;
+uint64_t         incoming_size(const struct incoming *m);
+/* Make it durable, tell qmgr.  flags: MF_.  out (may be NULL) gets what entry_commit() fills in.  OK is the only licence to say that
+ * the mail was taken.  The message is gone afterwards, whatever the result. */
+WAITS enum err   incoming_commit(struct incoming **m, uint32_t flags, struct spool_msg *out) MUST_USE;
+void             incoming_abort(struct incoming **m);  /* NULL is a no-op */
+
+#endif
