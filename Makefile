@@ -35,12 +35,14 @@ LDFLAGS  += -L$(DEPS)/lib/$(TRIPLET) -Wl,-rpath,$(DEPS)/lib/$(TRIPLET)
 endif
 
 LIBS     := util mail spool intake agent
-DAEMONS  := master smtpd qmgr smtp bounce resolver
-PROGRAMS := $(DAEMONS) cmd
+DAEMONS  := master smtpd qmgr smtp bounce resolver pickup
+PROGRAMS := $(DAEMONS) cmd postdrop
 bin_cmd  := postroad
 bin       = $(B)/bin/$(or $(bin_$(1)),$(1))
 lib       = $(foreach d,$(1),$(B)/lib$(d).a)
 objs      = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c,$(wildcard $(1)/*.c)))
+# Lookup tables, wherever mail/maps is used.
+mail_libs     := -Wl,--as-needed -ldb -lcdb -lpcre2-8
 resolver_libs := -lunbound
 UNITS    := $(filter $(LIBS) $(PROGRAMS),$(notdir $(patsubst %/,%,$(dir $(wildcard tests/unit/*/*_test.c)))))
 UNITS    := $(sort $(UNITS))
@@ -68,7 +70,7 @@ $(foreach d,$(LIBS) $(PROGRAMS),$(eval $(call archive,$(d))))
 define program
 $(call bin,$(1)): $(B)/$(1)/main.o $(call lib,$(1) agent intake spool mail util)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$($(1)_libs)
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $(mail_libs) $$($(1)_libs)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
@@ -77,7 +79,7 @@ define unit_program
 $(B)/unit/$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/$(1)/*_test.c)) $(B)/tests/unit/main.o \
 		$(call lib,$(filter-out $(LIBS),$(1)) agent intake spool mail util)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ -lcunit $$($(1)_libs)
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $(mail_libs) -lcunit $$($(1)_libs)
 endef
 $(foreach u,$(UNITS),$(eval $(call unit_program,$(u))))
 unit-%: $(B)/unit/%

@@ -26,10 +26,15 @@ struct cmd {
 	C("reload",     cmd_reload,    "read main.cf and master.cf again; no session is dropped") \
 	C("status",     cmd_status,    "what is running") \
 	C("check",      cmd_check,     "check the configuration and the spool") \
+	C("dns",        cmd_dns,       "ask the running resolver for a name") \
 	C("conf",       cmd_conf,      "show and change settings") \
 	C("queue",      cmd_queue,     "list and change what is queued")
 /* Names in $command_directory that are links to postroad; -c DIR goes before or among their own flags. */
 #define COMMAND_LINKS(C) \
+	C("sendmail",   cmd_sendmail,  "hand in a message") \
+	C("newaliases", cmd_newaliases, "index the alias tables again") \
+	C("postmap",    cmd_postmap,   "make and ask lookup tables") \
+	C("postalias",  cmd_postalias, "make and ask alias tables") \
 	C("mailq",      cmd_mailq,     "list the queue") \
 	C("postqueue",  cmd_postqueue, "list and flush the queue") \
 	C("postsuper",  cmd_postsuper, "change what is queued") \

@@ -25,6 +25,12 @@ enum err       intake_start(const struct service *s, const char *role, struct sp
 void           intake_free(struct intake **in);        /* once g has ended */
 struct notify *intake_notify(struct intake *in);
 
+enum rcpt_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_RELAY, CLASS_OTHER };
+/* The class of an address in standard form, by its domain, and whether there is such a recipient as far as our tables can tell
+ * (local_recipient_maps, relay_recipient_maps, virtual_alias_maps; canonical forms count as well).  Errors: a table cannot be
+ * asked. */
+WAITS enum err intake_check_rcpt(struct intake *in, struct str addr, enum rcpt_class *class, bool *known) MUST_USE;
+
 enum {
 	INTAKE_LOCAL    = 1,                           /* rewrite and complete the header */
 	INTAKE_INTERNAL = 2,                           /* made by the mail system itself: no canonical forms, no bcc */
@@ -42,7 +48,8 @@ size_t           incoming_rcpts(const struct incoming *m);     /* so far, after 
 /* Content, in pieces of any size; line ends are CRLF.  The caller's own Received field comes first.  Errors as entry_add(). */
 WAITS enum err   incoming_add(struct incoming *m, struct str content) MUST_USE;
 uint64_t         incoming_size(const struct incoming *m);
-/* Make it durable, tell qmgr.  flags: MF_.  out (may be NULL) gets what entry_commit() fills in.  OK is the only licence to say that
+/* Make it durable, tell qmgr.  flags: MF_.  out (may be NULL) gets id, arrived, size, flags, content_at and
+ * dir.  OK is the only licence to say that
  * the mail was taken.  The message is gone afterwards, whatever the result. */
 WAITS enum err   incoming_commit(struct incoming **m, uint32_t flags, struct spool_msg *out) MUST_USE;
 void             incoming_abort(struct incoming **m);  /* NULL is a no-op */

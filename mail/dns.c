@@ -60,7 +60,7 @@ dns_answer_fini(struct dns_answer *a)
 	*a = (struct dns_answer){ 0 };
 }
 
-static bool
+bool
 record_addr(const struct msg_record *r, enum dns_type type, uint16_t port, struct addr *a)
 {
 	*a = (struct addr){ 0 };

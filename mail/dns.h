@@ -27,6 +27,8 @@ WAITS enum err dns_ask(struct str name, enum dns_type type, struct time deadline
 void           dns_answer_fini(struct dns_answer *a);
 /* Addresses of a host name, in order of preference (params smtp_address_preference, inet_protocols); at most max. */
 WAITS enum err dns_addresses(struct str host, uint16_t port, struct time deadline, struct addr *out, size_t max, size_t *n) MUST_USE;
+/* The address in an A or AAAA record; false: malformed. */
+bool           record_addr(const struct msg_record *r, enum dns_type type, uint16_t port, struct addr *a);
 /* Name of a client whose name leads back to its address; "unknown" otherwise.  Never fails; cached for a minute. */
 WAITS void     dns_client_name(const struct addr *a, struct time deadline, struct buf *name);
 

@@ -130,6 +130,7 @@ take_answer(struct str body)
 		finish(q, (enum err)m.err);
 		return OK;
 	default:
+		snprintf(q->why, sizeof q->why, ": %.*s", STR_ARG(m.why));
 		finish(q, E_DNS_TEMP);
 		return OK;
 	}
@@ -237,7 +238,7 @@ dns_question_await(struct dns_question *q, struct time deadline, struct dns_answ
 	*a = q->answer;
 	switch (q->err) {
 	case E_DNS_NONE: return fail(E_DNS_NONE, "no such name");
-	case E_DNS_TEMP: return fail(E_DNS_TEMP, "name service failure");
+	case E_DNS_TEMP: return fail(E_DNS_TEMP, "name service failure%s", q->why);
 	default:         return q->err;
 	}
 }

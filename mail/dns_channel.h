@@ -17,6 +17,7 @@ struct dns_question {
 	bool              done;
 	enum err          err;
 	char              name[DNS_NAME_MAX + 1];
+	char              why[160];                    /* of E_DNS_TEMP: ": " and the resolver's words, or "" */
 	struct dns_answer answer;
 	struct wait       waiting;
 };

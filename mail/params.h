@@ -10,7 +10,7 @@
 #include "util/str.h"
 
 /* Kinds: size (bytes; suffix k m g), time / hours / days (seconds; suffix s m h d w; the kind is the unit of a bare number),
- * num, bool (yes/no), text, dir (text, an absolute path), nets (util/net.h), choice (one of the words in the manual text
+ * num, bool (yes/no), text, raw (text whose $ is not expanded here), dir (text, an absolute path), nets (util/net.h), choice (one of the words in the manual text
  * before the colon, separated by |).
  *    kind  name                                default             min  max    what the manual says */
 #define PARAMS(P) \
@@ -22,6 +22,24 @@
 	P(nets, mynetworks,                         "",                 0, 65536, "Clients that may relay.  Default: the loopback networks and this host's own addresses.") \
 	P(text, relay_domains,                      "",                 0, 65536, "Domains (and their subdomains) that anyone may send to through this host.") \
 	P(text, relayhost,                          "",                 0, 1024, "Next hop for all mail that is not local: a domain (MX is looked up), [host], [host]:port or host:port.") \
+	P(bool, append_at_myorigin,                 "yes",              0, 1, "Add @$myorigin to addresses without domain.") \
+	P(bool, append_dot_mydomain,                "no",               0, 1, "Add .$mydomain to addresses whose domain has no dot.") \
+	P(text, recipient_delimiter,                "",                 0, 16, "Characters that separate a user from an extension: user+extension.") \
+	P(bool, always_add_missing_headers,         "no",               0, 1, "Add missing header fields to mail from elsewhere, too.") \
+	P(text, canonical_maps,                     "",                 0, 4096, "Tables of addresses that stand for others, in envelope and header.") \
+	P(text, sender_canonical_maps,              "",                 0, 4096, "canonical_maps for senders, asked first.") \
+	P(text, recipient_canonical_maps,           "",                 0, 4096, "canonical_maps for recipients, asked first.") \
+	P(text, masquerade_domains,                 "",                 0, 4096, "Domains whose hosts' names are taken off addresses: user@host.domain is user@domain.  !domain is left alone.") \
+	P(text, masquerade_exceptions,              "",                 0, 4096, "Users that are not masqueraded.") \
+	P(text, masquerade_classes,                 "envelope_sender, header_sender, header_recipient", 0, 256, "Where masquerading applies; also envelope_recipient.") \
+	P(text, always_bcc,                         "",                 0, 512, "One more recipient of every message.") \
+	P(text, sender_bcc_maps,                    "",                 0, 4096, "Tables of one more recipient by sender.") \
+	P(text, recipient_bcc_maps,                 "",                 0, 4096, "Tables of one more recipient by recipient.") \
+	P(text, virtual_alias_maps,                 "",                 0, 4096, "Tables of addresses that stand for one or more others.") \
+	P(text, virtual_alias_domains,              "$virtual_alias_maps", 0, 4096, "Domains all of whose addresses are virtual aliases: names, or tables with the domain as key.") \
+	P(num,  virtual_alias_expansion_limit,      "1000",             1, 1000000, "Most addresses that one comes to by virtual aliases.") \
+	P(num,  virtual_alias_recursion_limit,      "1000",             1, 1000000, "Most steps of virtual aliases.") \
+	P(text, propagate_unmatched_extensions,     "canonical, virtual", 0, 256, "Tables whose results take over the extension of the address asked for.") \
 	P(text, default_transport,                  "smtp",             1, 1024, "Transport (and optional next hop) of mail that is not local.") \
 	P(text, relay_transport,                    "relay",            1, 1024, "Transport (and optional next hop) of mail to relay_domains.") \
 	P(text, local_transport,                    "local:$myhostname", 1, 1024, "Transport (and optional next hop) of mail to mydestination.") \
@@ -37,6 +55,40 @@
 	P(text, daemon_directory,                   "",                 0, 4096, "Where the daemons are.  Default: where the postroad command is, or $PREFIX/libexec/postroad when installed.") \
 	P(text, command_directory,                  "",                 0, 4096, "Where the commands are.") \
 	P(text, config_directory,                   "",                 0, 4096, "Where main.cf and master.cf were read from; cannot be set.") \
+	P(text, alternate_config_directories,       "",                 0, 4096, "Other configuration directories that set-gid commands may use.") \
+	P(text, setgid_group,                       "postdrop",         1, 64, "Group of maildrop and of the set-gid commands.") \
+	P(text, authorized_submit_users,            "static:anyone",    0, 4096, "Users who may hand in mail with sendmail: names, or tables that list them.") \
+	P(text, default_database_type,              "hash",             1, 16, "Type of lookup tables that are named without one.") \
+	P(text, alias_maps,                         "hash:/etc/aliases", 0, 4096, "Alias tables that local looks names up in, aliases(5).") \
+	P(text, default_privs,                      "nobody",           1, 64, "Account for commands and files of alias tables that root owns, and for mail to root.") \
+	P(text, mail_spool_directory,               "/var/mail",        1, 4096, "Where the mailbox files of users are; with a / at the end their Maildirs.") \
+	P(text, home_mailbox,                       "",                 0, 4096, "Mailbox below a user's home directory, instead of mail_spool_directory: Mailbox, or Maildir/.") \
+	P(size, mailbox_size_limit,                 "51200000",         0, 1LL << 50, "Largest mailbox file, in bytes; 0: no limit.") \
+	P(raw,  mailbox_command,                    "",                 0, 4096, "Command that takes the mail of all users, run as the user; its $ are the shell's.") \
+	P(text, mailbox_command_maps,               "",                 0, 4096, "Tables of mailbox_command by user.") \
+	P(text, mailbox_transport,                  "",                 0, 1024, "Transport (and next hop) for all mail to users, known or not: lmtp:unix:private/lmtp.") \
+	P(text, mailbox_transport_maps,             "",                 0, 4096, "Tables of mailbox_transport by user.") \
+	P(text, fallback_transport,                 "",                 0, 1024, "Transport (and next hop) for mail to unknown users.") \
+	P(text, fallback_transport_maps,            "",                 0, 4096, "Tables of fallback_transport by user.") \
+	P(raw,  luser_relay,                        "",                 0, 1024, "Address that mail to unknown users goes to; $user, $extension, $domain, $local, $recipient are replaced.") \
+	P(raw,  forward_path,                       "$home/.forward${recipient_delimiter}${extension}, $home/.forward", 0, 4096, "Files in which users say where their mail goes; the first one found counts.") \
+	P(raw,  command_execution_directory,        "",                 0, 4096, "Where users' commands are run; default: /.") \
+	P(raw,  forward_expansion_filter,           "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 1, 256, "Characters that $name in forward_path may stand for; others become _.") \
+	P(raw,  command_expansion_filter,           "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 1, 256, "Characters in what commands are told in their environment; others become _.") \
+	P(raw,  execution_directory_expansion_filter, "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 1, 256, "Characters that $name in command_execution_directory may stand for; others become _.") \
+	P(text, allow_mail_to_commands,             "alias, forward",   0, 256, "Where |command may stand: alias, forward, include.") \
+	P(text, allow_mail_to_files,                "alias, forward",   0, 256, "Where /file may stand: alias, forward, include.") \
+	P(text, prepend_delivered_header,           "command, file, forward", 0, 256, "Deliveries that get a Delivered-To field, by which loops are found.") \
+	P(text, local_command_shell,                "",                 0, 1024, "Program that users' commands are given to, as in \"/bin/sh -c\"; default: /bin/sh -c where a command needs it.") \
+	P(text, export_environment,                 "TZ LANG",          0, 4096, "Variables that users' commands get of our environment: NAME, or NAME=value.") \
+	P(time, command_time_limit,                 "1000s",            1, 86400, "How long a user's command may take.") \
+	P(bool, owner_request_special,              "yes",              0, 1, "Mail to alias x has sender owner-x, if there is such an alias; owner-x and x-request have no extensions.") \
+	P(bool, expand_owner_alias,                 "no",               0, 1, "The sender is what owner-x stands for, if that is one address, instead of owner-x.") \
+	P(num,  duplicate_filter_limit,             "1000",             1, 1000000, "Most addresses, files and commands that one address may stand for in alias tables and .forward files.") \
+	P(bool, biff,                               "no",               0, 1, "Not supported; must be no.") \
+	P(num,  local_destination_concurrency_limit, "2",               0, 100000, "Most deliveries at once to one user of this host; 0: no limit.") \
+	P(num,  local_destination_recipient_limit,  "1",                1, 100000, "Most recipients in one delivery on this host.") \
+	P(text, alias_database,                     "hash:/etc/aliases", 0, 4096, "Alias tables that newaliases makes.") \
 	P(text, maillog_file,                       "",                 0, 4096, "File that is logged to instead of syslog; /dev/stdout with start-fg only.") \
 	P(text, syslog_name,                        "postroad",         1, 64, "Log tag; postfix lets all log tools recognise the lines.") \
 	P(choice, syslog_facility,                  "mail",             0, 16, "mail: syslog facility.") \
@@ -79,6 +131,12 @@
 	P(text, smtpd_forbidden_commands,           "CONNECT GET POST", 0, 4096, "Commands that end the session at once.") \
 	P(text, smtpd_noop_commands,                "",                 0, 4096, "Commands answered 250 without effect.") \
 	P(text, smtpd_discard_ehlo_keywords,        "",                 0, 4096, "EHLO keywords that are not offered.") \
+	P(text, local_recipient_maps,               "proxy:unix:passwd.byname $alias_maps", 0, 4096, "Tables of the users in mydestination; others are refused.  Empty: all are taken.") \
+	P(text, relay_recipient_maps,               "",                 0, 4096, "Tables of the addresses in relay_domains; others are refused.  Empty: all are taken.") \
+	P(num,  unknown_local_recipient_reject_code, "550",             400, 599, "Reply code of: User unknown in local recipient table.") \
+	P(num,  unknown_relay_recipient_reject_code, "550",             400, 599, "Reply code of: User unknown in relay recipient table.") \
+	P(num,  unknown_virtual_alias_reject_code,  "550",              400, 599, "Reply code of: User unknown in virtual alias table.") \
+	P(text, local_header_rewrite_clients,       "",                 0, 4096, "SMTP clients whose messages have their header completed and rewritten, like those of sendmail: permit_inet_interfaces, permit_mynetworks.") \
 	P(num,  relay_domains_reject_code,          "554",              400, 599, "Reply code of: Relay access denied.") \
 	P(text, double_bounce_sender,               "double-bounce",    1, 64, "Local part of the sender of notices about notices.") \
 	P(num,  qmgr_message_active_limit,          "1000000",          1, 100000000, "Most messages being scheduled at once; others wait in the spool.") \
@@ -128,7 +186,7 @@
 
 typedef long long   param_size, param_time, param_hours, param_days, param_num;
 typedef bool        param_bool;
-typedef const char *param_text, *param_dir, *param_choice;
+typedef const char *param_text, *param_raw, *param_dir, *param_choice;
 typedef struct nets *param_nets;
 
 /* The settings of one process, all values expanded and checked; read-only after loading. */

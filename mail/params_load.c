@@ -85,8 +85,12 @@ expand_and_parse(struct loader *l, const struct param *d, const char *unexpanded
 {
 	struct buf out = { 0 };
 	struct str text;
-	enum err e = conf_expand(str_of(unexpanded), param_lookup, &l->env, &out);
+	enum err e = OK;
 
+	if (d->kind == KIND_raw)
+		buf_adds(&out, unexpanded);
+	else
+		e = conf_expand(str_of(unexpanded), param_lookup, &l->env, &out);
 	text = str_trim(buf_str(&out));
 	if (e == OK)
 		e = param_check(d, text);
@@ -291,7 +295,7 @@ params_fini(struct params *p)
 long long
 params_transport(const struct params *p, struct str transport, const char *suffix)
 {
-	const struct param *general = NULL;
+	const struct param *general = NULL, *fixed;
 	const struct conf_entry *e;
 	struct buf name = { 0 }, text = { 0 };
 	union param_value v = { 0 };
@@ -304,7 +308,10 @@ params_transport(const struct params *p, struct str transport, const char *suffi
 		return 0;
 	buf_add(&name, transport);
 	buf_adds(&name, suffix);
-	e = conf_get(&p->conf, buf_str(&name));
+	fixed = param_find(buf_str(&name));
+	if (fixed)                                     /* a setting of the table, with a default of its own */
+		general = fixed;
+	e = fixed ? NULL : conf_get(&p->conf, buf_str(&name));
 	v.number = *(const param_num *)(const void *)((const char *)p + general->at);
 	if (e) {
 		param_env_init(&env, &p->conf, p->config_directory);

@@ -27,11 +27,13 @@ print_one(struct printer *pr, struct str name)
 {
 	const char *value =
 	    pr->which == PARAMS_DEFAULTS ? default_of(&pr->env, name) : param_lookup(&pr->env, name);
+	const struct param *d = param_find(name);
+	bool raw = d && d->kind == KIND_raw;
 	struct buf text = { 0 };
 
 	if (value == NULL)
 		return false;
-	if (!pr->expand || conf_expand(str_of(value), param_lookup, &pr->env, &text) != OK) {
+	if (raw || !pr->expand || conf_expand(str_of(value), param_lookup, &pr->env, &text) != OK) {
 		buf_clear(&text);
 		buf_adds(&text, value);
 	}

@@ -95,6 +95,7 @@ kind_words(enum param_kind kind)
 	case KIND_choice:
 		return "word";
 	case KIND_text:
+	case KIND_raw:
 		break;
 	}
 	return "text";

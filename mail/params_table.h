@@ -6,7 +6,7 @@
 
 #include "mail/params.h"
 
-enum param_kind { KIND_size, KIND_time, KIND_hours, KIND_days, KIND_num, KIND_bool, KIND_text, KIND_dir, KIND_nets, KIND_choice };
+enum param_kind { KIND_size, KIND_time, KIND_hours, KIND_days, KIND_num, KIND_bool, KIND_text, KIND_raw, KIND_dir, KIND_nets, KIND_choice };
 
 struct param {
 	enum param_kind kind;

@@ -108,6 +108,7 @@ param_parse(const struct param *d, struct str text, union param_value *v)
 			return fail(E_SYNTAX, "longer than %lld bytes", d->max);
 		return nets_parse(text, &v->nets);
 	case KIND_text:
+	case KIND_raw:
 	case KIND_dir:
 		break;
 	}
@@ -124,6 +125,7 @@ param_store(struct params *p, const struct param *d, const union param_value *v)
 		*(param_bool *)field = v->yes;
 		return;
 	case KIND_text:
+	case KIND_raw:
 	case KIND_dir:
 	case KIND_choice:
 		*(char **)field = v->text;
@@ -148,7 +150,7 @@ param_clear(struct params *p, const struct param *d)
 
 	if (d->kind == KIND_nets)
 		nets_free((param_nets *)field);
-	else if (d->kind == KIND_text || d->kind == KIND_dir || d->kind == KIND_choice)
+	else if (d->kind == KIND_text || d->kind == KIND_raw || d->kind == KIND_dir || d->kind == KIND_choice)
 		mem_free((char **)field);
 }
 
@@ -234,6 +236,7 @@ param_check(const struct param *d, struct str text)
 		{ "command_directory",         check_path          },
 		{ "maillog_file",              check_path          },
 		{ "smtp_send_xforward_command", check_no           },
+		{ "biff",                      check_no            },
 	};
 
 	for (size_t i = 0; i < countof(checks); i++)

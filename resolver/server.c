@@ -122,7 +122,8 @@ answer(struct query *q, const struct ub_result *r)
 
 	if (r->bogus) {
 		a.err = E_DNS_TEMP;
-		a.why = STR("the answer does not validate");
+		a.why = str_of(r->why_bogus ? r->why_bogus : "the answer does not validate");
+		log_warn("DNSSEC: %.*s", STR_ARG(a.why));
 	} else if (r->nxdomain) {
 		a.err = E_DNS_NONE;
 	} else if (r->rcode != 0) {

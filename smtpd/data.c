@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The content: DATA. */
+#include "intake/intake.h"
 #include "mail/header.h"
-#include "intake/notify.h"
 #include "smtpd/session.h"
 #include "util/log.h"
 
@@ -19,7 +19,15 @@ struct receipt {
 static void
 forget(struct receipt *r)
 {
-	entry_abort(&r->s->transaction.entry);
+	incoming_abort(&r->s->transaction.incoming);
+}
+
+static void
+in_trouble(struct receipt *r, enum err e)
+{
+	log_warn("%016llX: queue file: %s", (unsigned long long)r->s->transaction.id, err_why());
+	r->trouble = e;
+	forget(r);
 }
 
 static WAITS void
@@ -27,14 +35,11 @@ store(struct receipt *r, struct str bytes)
 {
 	enum err e;
 
-	if (r->s->transaction.entry == NULL)
+	if (r->s->transaction.incoming == NULL)
 		return;
-	e = entry_add(r->s->transaction.entry, bytes);
-	if (e == OK)
-		return;
-	log_warn("%016llX: queue file: %s", (unsigned long long)r->s->transaction.id, err_why());
-	r->trouble = e;
-	forget(r);
+	e = incoming_add(r->s->transaction.incoming, bytes);
+	if (e != OK)
+		in_trouble(r, e);
 }
 
 static WAITS void
@@ -100,7 +105,7 @@ log_message_id(struct receipt *r)
 static enum reply_id
 reply_to_trouble(enum err e)
 {
-	return e == E_NOSPACE ? SAY_NO_SPACE : SAY_WRITE_ERROR;
+	return e == E_NOSPACE ? SAY_NO_SPACE : e == E_TOOBIG ? SAY_ALIAS_ERROR : SAY_WRITE_ERROR;
 }
 
 static struct str
@@ -131,13 +136,12 @@ accept_message(struct receipt *r, struct spool_msg *m)
 	enum err e;
 
 	log_message_id(r);
-	e = entry_commit(&s->transaction.entry, m->flags | r->content.flags, m);
+	e = incoming_commit(&s->transaction.incoming, m->flags | r->content.flags, NULL);
 	if (e != OK) {
 		log_warn("%s: queue file: %s", session_queue_id(s, qid), err_why());
 		say_rejected(s, "END-OF-MESSAGE", reply_to_trouble(e), STR(""), only_rcpt(&s->transaction));
 		return V_BAD;
 	}
-	notify_entered(s->smtpd->notify, m);
 	s->errors = s->junk = 0;
 	say_with(s, SAY_QUEUED, str_of(session_queue_id(s, qid)));
 	return V_OK;
@@ -183,14 +187,29 @@ finish(struct receipt *r, enum err e, struct spool_msg *m)
 }
 
 /* Apart from do_data(), so that its buffers are no burden on the stack of a session that waits for content. */
-static void __attribute__((noinline))
+static WAITS enum err __attribute__((noinline))
+give_envelope(struct session *s, const struct spool_msg *m)
+{
+	struct transaction *t = &s->transaction;
+
+	t->incoming = incoming_new(s->smtpd->intake, m, s->local ? INTAKE_LOCAL : 0);
+	TRY(incoming_sender(t->incoming, m->sender, m->ret, m->envid));
+	for (size_t i = 0; i < m->nrcpts; i++)
+		TRY(incoming_rcpt(t->incoming, &m->rcpts[i]));
+	return OK;
+}
+
+static WAITS void __attribute__((noinline))
 begin(struct receipt *r, struct spool_msg *m)
 {
 	struct session *s = r->s;
 	struct buf field = BUF(0);
+	enum err e;
 
 	transaction_envelope(s, m);
-	s->transaction.entry = entry_new(s->smtpd->spool, m);
+	e = give_envelope(s, m);
+	if (e != OK)
+		in_trouble(r, e);
 	received_field(s, &field);
 	store(r, buf_str(&field));
 	buf_free(&field);

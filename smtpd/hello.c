@@ -100,9 +100,10 @@ do_vrfy(struct session *s, struct str arg)
 {
 	const struct params *p = s->smtpd->params;
 	struct mail_args a;
-	struct buf path = BUF(0);
+	struct buf path = BUF(0), full = BUF(0), why = BUF(0);
 	struct str word;
 	enum verdict v = V_BAD;
+	enum reply_id r;
 
 	if (p->disable_vrfy_command || arg.n == 0) {
 		say(s, p->disable_vrfy_command ? SAY_VRFY_OFF : SAY_SYNTAX_VRFY);
@@ -112,17 +113,15 @@ do_vrfy(struct session *s, struct str arg)
 	ENSURE(buf_printf(&path, "TO:%.*s", STR_ARG(arg)));
 	if (rcpt_args_parse(buf_str(&path), false, &a, &word) != SAY_OK) {
 		say(s, SAY_BAD_RCPT);
-	} else if (!s->may_relay && !policy_is_ours(p, buf_str(&a.address))) {
-		struct buf what = BUF(0);
-
-		policy_denial(p, buf_str(&a.address), &what);
-		say_rejected(s, "VRFY", SAY_RELAY_DENIED, buf_str(&what), buf_str(&a.address));
-		buf_free(&what);
+	} else if ((r = policy_rcpt(s, buf_str(&a.address), full_address(p, &a, &full), &why)) != SAY_OK) {
+		say_rejected(s, "VRFY", r, buf_str(&why), buf_str(&a.address));
 	} else {
 		say_with(s, SAY_VRFY_OK, arg);
 		v = V_OK;
 	}
 	buf_free(&path);
+	buf_free(&full);
+	buf_free(&why);
 	arguments_fini(&a);
 	return v;
 }

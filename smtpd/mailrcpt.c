@@ -20,14 +20,6 @@ log_bad_syntax(const struct session *s, const char *verb, struct str arg)
 	buf_free(&text);
 }
 
-/* Mailboxes without a domain are those of $myorigin. */
-static void
-complete(const struct params *p, struct buf *address)
-{
-	if (address->n > 0 && address_domain(buf_str(address)).n == 0)
-		ENSURE(buf_printf(address, "@%s", p->myorigin));
-}
-
 static enum reply_id
 check_size(const struct session *s, uint64_t size)
 {
@@ -65,9 +57,8 @@ do_mail(struct session *s, struct str arg)
 	} else if ((r = check_size(s, a.size)) != SAY_OK) {
 		say_rejected(s, "MAIL", r, STR(""), STR(""));
 	} else {
-		complete(p, &a.address);
 		t->sender = BUF(2 * ADDR_MAX);
-		ENSURE(buf_add(&t->sender, buf_str(&a.address)));
+		(void)full_address(p, &a, &t->sender);
 		t->text = BUF(RCPT_TEXT_MAX);
 		t->arrived = wall_now();
 		t->body8 = a.body8;
@@ -122,12 +113,6 @@ add(struct transaction *t, struct str address, struct str orig)
 	return true;
 }
 
-static bool
-is_postmaster(struct str address)
-{
-	return str_ieq(address, STR("postmaster"));
-}
-
 static WAITS enum verdict
 refuse_more(struct session *s)
 {
@@ -165,17 +150,15 @@ do_rcpt(struct session *s, struct str arg)
 
 	arguments_init(&a);
 	r = rcpt_args_parse(arg, p->strict_rfc821_envelopes, &a, &word);
-	ENSURE(buf_add(&full, buf_str(&a.address)));
-	complete(p, &full);
+	(void)full_address(p, &a, &full);
 	if (r == SAY_BAD_RCPT)
 		log_bad_syntax(s, "RCPT", arg);
 	if (r != SAY_OK) {
 		say_with(s, r, word);
-	} else if (s->may_relay || is_postmaster(buf_str(&a.address)) || policy_is_ours(p, buf_str(&full))) {
+	} else if ((r = policy_rcpt(s, buf_str(&a.address), buf_str(&full), &what)) == SAY_OK) {
 		v = take_rcpt(s, buf_str(&a.address), buf_str(&full));
 	} else {
-		policy_denial(p, buf_str(&a.address), &what);
-		say_rejected(s, "RCPT", SAY_RELAY_DENIED, buf_str(&what), buf_str(&a.address));
+		say_rejected(s, "RCPT", r, buf_str(&what), buf_str(&a.address));
 	}
 	buf_free(&full);
 	buf_free(&what);

@@ -2,7 +2,7 @@
 /* smtpd - the SMTP server.  One process serves many sessions; each is a task. */
 #include "mail/dns.h"
 #include "smtpd/clients.h"
-#include "intake/notify.h"
+#include "intake/intake.h"
 #include "smtpd/session.h"
 #include "util/log.h"
 
@@ -89,16 +89,17 @@ run(struct service *s)
 	tasks_init(&accepting);
 	tasks_init(&own);
 	d.clients = clients_open(s);
-	d.notify = notify_start(s, "smtpd", &own);
+	if (intake_start(s, "smtpd", d.spool, &own, &d.intake) != OK)
+		log_fatal("%s", err_why());
 	accept_start(&d, &accepting);
 	task_start(&own, "phase", watch_phase, &d);
 	service_ready();
 	service_wait(PHASE_RUN);
 	tasks_stop(&accepting);
 	end_sessions(&d);
-	notify_flush(d.notify, time_after(time_now(), FLUSH_SECONDS));
+	notify_flush(intake_notify(d.intake), time_after(time_now(), FLUSH_SECONDS));
 	tasks_stop(&own);
-	notify_free(&d.notify);
+	intake_free(&d.intake);
 	clients_close(&d.clients);
 	spool_close(&d.spool);
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may send where, and whether there is room. */
+#include "intake/intake.h"
 #include "mail/addr.h"
-#include "mail/route.h"
+#include "smtpd/arguments.h"
 #include "smtpd/session.h"
 #include "util/log.h"
+
+enum { OWN_MAX = 256 };
 
 bool
 policy_may_relay(const struct params *p, const struct addr *client)
@@ -12,24 +15,89 @@ policy_may_relay(const struct params *p, const struct addr *client)
 }
 
 bool
-policy_is_ours(const struct params *p, struct str address)
+policy_is_local(const struct params *p, const struct addr *client)
+{
+	static struct addr *own;                       /* the host's addresses, as they were at the first client */
+	static size_t nown;
+	struct str who = str_of(p->local_header_rewrite_clients);
+
+	if (list_has(who, STR("permit_mynetworks"), false) && policy_may_relay(p, client))
+		return true;
+	if (!list_has(who, STR("permit_inet_interfaces"), false))
+		return false;
+	if (own == NULL) {
+		own = mem_array(OWN_MAX, sizeof *own);
+		nown = net_own_addresses(own, OWN_MAX);
+	}
+	for (size_t i = 0; i < nown; i++)
+		if (addr_same_host(&own[i], client))
+			return true;
+	return false;
+}
+
+/* Mailboxes without a domain are those of $myorigin, whoever names them. */
+struct str
+full_address(const struct params *p, const struct mail_args *a, struct buf *out)
+{
+	buf_clear(out);
+	ENSURE(buf_add(out, buf_str(&a->address)));
+	if (out->n > 0 && address_domain(buf_str(out)).n == 0)
+		ENSURE(buf_printf(out, "@%s", p->myorigin));
+	return buf_str(out);
+}
+
+/* "user%elsewhere@here", "elsewhere!user@here", "user@elsewhere"@here: a relay by another name, should the host
+ * behind us believe in such things. */
+static bool
+is_routed(struct str address)
 {
 	struct str local = address_local(address);
 
-	/* "user%elsewhere@here", "elsewhere!user@here", "user@elsewhere"@here: a relay by another name, should the host
-	 * behind us believe in such things. */
 	for (size_t i = 0; i < local.n; i++)
 		if (local.p[i] == '%' || local.p[i] == '!' || local.p[i] == '@')
-			return false;
-	return route_class(p, address_domain(address)) != ROUTE_DEFAULT;
+			return true;
+	return false;
 }
 
-void
-policy_denial(const struct params *p, struct str address, struct buf *out)
+static enum reply_id
+unknown(const struct params *p, enum rcpt_class class, struct str given, struct buf *why)
 {
-	long long code = p->relay_domains_reject_code;
+	const char *table = "virtual alias";
+	long long code = p->unknown_virtual_alias_reject_code;
 
-	ENSURE(buf_printf(out, "%lld %lld.7.1 <%.*s>", code, code / 100, STR_ARG(address)));
+	if (class == CLASS_LOCAL) {
+		table = "local recipient";
+		code = p->unknown_local_recipient_reject_code;
+	} else if (class == CLASS_RELAY) {
+		table = "relay recipient";
+		code = p->unknown_relay_recipient_reject_code;
+	}
+	ENSURE(buf_printf(why, "%lld %lld.1.1 <%.*s>: Recipient address rejected: User unknown in %s table",
+	    code, code / 100, STR_ARG(given), table));
+	return SAY_UNKNOWN_USER;
+}
+
+enum reply_id
+policy_rcpt(const struct session *s, struct str given, struct str address, struct buf *why)
+{
+	const struct params *p = s->smtpd->params;
+	long long code = p->relay_domains_reject_code;
+	enum rcpt_class class;
+	bool known;
+
+	/* RFC 5321 section 4.5.1. */
+	if (str_ieq(given, STR("postmaster")))
+		return SAY_OK;
+	if (intake_check_rcpt(s->smtpd->intake, address, &class, &known) != OK) {
+		log_warn("<%.*s>: %s", STR_ARG(address), err_why());
+		ENSURE(buf_add(why, given));
+		return SAY_LOOKUP_FAILED;
+	}
+	if (!s->may_relay && (class == CLASS_OTHER || is_routed(address))) {
+		ENSURE(buf_printf(why, "%lld %lld.7.1 <%.*s>", code, code / 100, STR_ARG(given)));
+		return SAY_RELAY_DENIED;
+	}
+	return known ? SAY_OK : unknown(p, class, given, why);
 }
 
 enum err

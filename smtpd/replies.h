@@ -50,6 +50,9 @@
 	R(NO_SPACE,          "452 4.3.1 Insufficient system storage") \
 	R(TOO_MANY_RCPTS,    "452 4.5.3 Error: too many recipients") \
 	R(RELAY_DENIED,      "%s: Relay access denied") \
+	R(UNKNOWN_USER,      "%s") \
+	R(LOOKUP_FAILED,     "451 4.3.0 <%s>: Temporary lookup failure") \
+	R(ALIAS_ERROR,       "554 5.4.6 Alias expansion error") \
 	R(TOO_BIG,           "552 5.3.4 Error: message file too big") \
 	R(TOO_MANY_HOPS,     "554 5.4.0 Error: too many hops") \
 	R(WRITE_ERROR,       "451 4.3.0 Error: queue file write error")

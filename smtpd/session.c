@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "intake/intake.h"
 #include "smtpd/session.h"
 
 #include <sys/ioctl.h>
@@ -22,7 +23,7 @@ transaction_reset(struct session *s)
 {
 	struct transaction *t = &s->transaction;
 
-	entry_abort(&t->entry);
+	incoming_abort(&t->incoming);
 	buf_free(&t->sender);
 	buf_free(&t->text);
 	free(t->rcpts);
@@ -354,6 +355,7 @@ serve(void *arg)
 	s->task = task_self();
 	s->newlines = newlines_for(s->smtpd->params, &s->client);
 	s->may_relay = policy_may_relay(s->smtpd->params, &s->client);
+	s->local = policy_is_local(s->smtpd->params, &s->client);
 	if (!s->smtpd->params->smtpd_helo_required)
 		s->state |= S_HELLO;
 	find_name(s);

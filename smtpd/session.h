@@ -11,14 +11,15 @@
 #include "util/io.h"
 #include "util/net.h"
 
-struct notify;
+struct intake;
+struct incoming;
 struct clients;
 
 struct smtpd {
 	struct service      *service;
 	const struct params *params;
 	struct spool        *spool;
-	struct notify       *notify;
+	struct intake       *intake;
 	struct clients      *clients;
 	struct list          sessions;
 	size_t               nsessions;
@@ -40,7 +41,7 @@ struct transaction {
 	size_t             accepted;                   /* RCPTs answered 250 */
 	size_t             overshoot;                  /* recipients refused beyond the limit */
 	bool               body8;
-	struct entry      *entry;
+	struct incoming   *incoming;                   /* with DATA */
 };
 
 struct session {
@@ -62,6 +63,7 @@ struct session {
 	uint64_t           content;                    /* bytes of content when it broke off in it */
 	enum newlines      newlines;
 	bool               esmtp, may_relay, counted;
+	bool               local;                      /* the header of its messages is completed */
 	bool               greeted;                    /* the 220 is on its way */
 	bool               idle;                       /* waits for a command */
 	bool               lost;                       /* nothing can be said to the client any more */
@@ -91,10 +93,13 @@ const char *session_queue_id(const struct session *s, char out[QID_TEXT]);     /
 
 /* policy.c */
 bool policy_may_relay(const struct params *p, const struct addr *client);
-/* May mail to this address enter from a client that may not relay? */
-bool policy_is_ours(const struct params *p, struct str address);
-/* "554 5.7.1 <address>", for SAY_RELAY_DENIED. */
-void policy_denial(const struct params *p, struct str address, struct buf *out);
+/* May mail to this address enter?  SAY_OK; else the reply, whose text is appended to why. */
+WAITS enum reply_id policy_rcpt(const struct session *s, struct str given, struct str address, struct buf *why);
+/* The address of MAIL, RCPT or VRFY with its domain; out holds it. */
+struct mail_args;
+struct str full_address(const struct params *p, const struct mail_args *a, struct buf *out);
+/* Is the header of this client's messages ours to complete and rewrite? */
+bool policy_is_local(const struct params *p, const struct addr *client);
 /* Room in the spool for a message of this size? */
 enum err policy_space(const struct smtpd *smtpd, uint64_t size) MUST_USE;
 

@@ -25,26 +25,35 @@ give_up(struct entry *e, enum err why)
 	return why;
 }
 
-static bool
-add_envelope(struct entry *e, const struct spool_msg *m)
+bool
+envelope_put(struct buf *b, const struct spool_msg *m)
 {
 	const struct envelope_head head = {
 		.sender = m->sender, .ret = m->ret, .envid = m->envid,
 		.client_name = m->client_name, .client_addr = m->client_addr,
 		.client_helo = m->client_helo, .protocol = m->protocol, .login = m->login,
 	};
+	size_t before = b->n;
 
-	if (m->nrcpts >= JRN_ALL || !envelope_head_put(&e->b, &head))
+	if (m->nrcpts >= JRN_ALL || !envelope_head_put(b, &head))
 		return false;
-	e->dsn = m->ret != RET_UNSAID || m->envid.n > 0;
 	for (size_t i = 0; i < m->nrcpts; i++) {
 		const struct spool_rcpt *r = &m->rcpts[i];
 
-		e->dsn |= r->notify != 0 || r->orcpt.n > 0;
-		if (!envelope_rcpt_put(&e->b, &(struct envelope_rcpt){ r->addr, r->orig, r->notify, r->orcpt }))
+		if (!envelope_rcpt_put(b, &(struct envelope_rcpt){ r->addr, r->orig, r->notify, r->orcpt }))
 			return false;
 	}
-	return e->b.n - LAYOUT_HEADER <= LAYOUT_ENVELOPE_MAX;
+	return b->n - before <= LAYOUT_ENVELOPE_MAX;
+}
+
+static bool
+has_options(const struct spool_msg *m)
+{
+	bool any = m->ret != RET_UNSAID || m->envid.n > 0;
+
+	for (size_t i = 0; i < m->nrcpts && !any; i++)
+		any = m->rcpts[i].notify != 0 || m->rcpts[i].orcpt.n > 0;
+	return any;
 }
 
 struct entry *
@@ -59,10 +68,11 @@ entry_new(struct spool *s, const struct spool_msg *m)
 	e->b = BUF(LAYOUT_ENVELOPE_MAX + 4 * IN_MEMORY);
 	e->h = (struct layout_header){ .id = m->id, .arrived = m->arrived.us };
 	if (!buf_room(&e->b, FIRST_ROOM) || !buf_add(&e->b, (struct str){ no_header, sizeof no_header }) ||
-	    !add_envelope(e, m)) {
+	    !envelope_put(&e->b, m)) {
 		give_up(e, fail(E_TOOBIG, "the envelope is too large"));
 		return e;
 	}
+	e->dsn = has_options(m);
 	e->h.nrcpts = (uint32_t)m->nrcpts;
 	e->h.content_at = (uint32_t)e->b.n;
 	e->h.envelope_crc = crc32c(0, e->b.p + LAYOUT_HEADER, e->b.n - LAYOUT_HEADER);

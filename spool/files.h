@@ -61,6 +61,8 @@ enum err spool_make_hash(struct spool *s, enum spool_dir d, unsigned hash) MUST_
 enum err spool_may_write(const struct spool *s) MUST_USE;
 
 /* -- entering -- */
+/* The envelope as it stands in the file; false: too large. */
+bool        envelope_put(struct buf *b, const struct spool_msg *m);
 struct entry {
 	struct batch_item    item;
 	struct spool        *spool;

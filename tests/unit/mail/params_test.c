@@ -108,7 +108,7 @@ what_is_wrong_is_said_with_its_place(void)
 	} cases[] = {
 		{ "relayhots = x\n", "1:1", "unknown setting \"relayhots\"; did you mean \"relayhost\"?" },
 		{ "# c\n\nmynetwork =\n  10.0.0.0/8\n", "3:1", "did you mean \"mynetworks\"?" },
-		{ "virtual_alias_maps = hash:/etc/x\n", "1:1", "not a setting of Postroad" },
+		{ "smtpd_milters = inet:localhost:1\n", "1:1", "not a setting of Postroad" },
 		{ "soft_bounce = yes\n", "1:1", "not a setting of Postroad" },
 		{ "fast_destination_concurrency_limit = 2\n", "1:1", "unknown setting" },
 		{ "slow_destination_concurrency_limit = x\n", "1:38", "not a number: \"x\"" },

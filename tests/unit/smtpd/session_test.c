@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "smtpd/clients.h"
-#include "intake/notify.h"
+#include "intake/intake.h"
 #include "tests/unit/check.h"
 #include "util/log.h"
 #include "util/proc.h"
@@ -36,10 +36,10 @@ static void
 set_up(struct world *w, const char *const *settings)
 {
 	char queue[96], data[96], main_cf[96];
-	const char *set[32] = { queue, data, "myhostname=mx.test", "mydestination=here.test", "relay_domains=",
+	const char *set[32] = { queue, data, "local_recipient_maps=", "myhostname=mx.test", "mydestination=here.test", "relay_domains=",
 		"mynetworks=10.0.0.0/8", "smtpd_peername_lookup=no", "spool_sync=none", "queue_minfree_inodes=0",
 		"smtpd_soft_error_limit=100000", "smtpd_hard_error_limit=100000", "smtpd_junk_command_limit=100000" };
-	size_t n = 12;
+	size_t n = 13;
 
 	memset(w, 0, sizeof *w);
 	log_stderr("session_test");
@@ -63,7 +63,8 @@ set_up(struct world *w, const char *const *settings)
 	tasks_init(&w->smtpd.group);
 	tasks_init(&w->own);
 	w->smtpd.clients = clients_open(&w->service);
-	w->smtpd.notify = notify_start(&w->service, "smtpd", &w->own);
+	w->service.config_dir = w->dir;
+	CHECK(intake_start(&w->service, "smtpd", w->smtpd.spool, &w->own, &w->smtpd.intake) == OK);
 	CHECK(addr_parse(STR("192.0.2.1"), 0, &w->client) == OK);
 }
 
@@ -73,7 +74,7 @@ tear_down(struct world *w)
 	tasks_wait(&w->smtpd.group);
 	CHECK(w->smtpd.nsessions == 0);
 	tasks_stop(&w->own);
-	notify_free(&w->smtpd.notify);
+	intake_free(&w->smtpd.intake);
 	clients_close(&w->smtpd.clients);
 	spool_close(&w->smtpd.spool);
 	params_fini(&w->service.params);

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "intake/intake.h"
+
+#include "intake/rewrite.h"
+#include "mail/addr.h"
+#include "util/log.h"
+
+enum { TEXT_MAX = 64 << 20, DUPLICATES_MAX = 1000, ORIGINS = 5, PIECE_MAX = 1 << 20 };
+
+/* -- the process's part -- */
+
+static enum err
+open_tables(struct intake *in, const struct params *p, const char *dir)
+{
+	TRY(maps_open(str_of(p->canonical_maps), "canonical_maps", dir, &in->canonical));
+	TRY(maps_open(
+	    str_of(p->sender_canonical_maps), "sender_canonical_maps", dir, &in->sender_canonical));
+	TRY(maps_open(str_of(p->recipient_canonical_maps), "recipient_canonical_maps", dir,
+	    &in->recipient_canonical));
+	TRY(maps_open(str_of(p->virtual_alias_maps), "virtual_alias_maps", dir, &in->virtual));
+	TRY(maps_open(str_of(p->sender_bcc_maps), "sender_bcc_maps", dir, &in->sender_bcc));
+	TRY(maps_open(
+	    str_of(p->recipient_bcc_maps), "recipient_bcc_maps", dir, &in->recipient_bcc));
+	TRY(maps_open(
+	    str_of(p->local_recipient_maps), "local_recipient_maps", dir, &in->local_recipients));
+	TRY(maps_open(
+	    str_of(p->relay_recipient_maps), "relay_recipient_maps", dir, &in->relay_recipients));
+	if (strchr(p->virtual_alias_domains, ':') == NULL)
+		return OK;
+	return maps_open(
+	    str_of(p->virtual_alias_domains), "virtual_alias_domains", dir, &in->virtual_domains);
+}
+
+static void
+close_tables(struct intake *in)
+{
+	maps_close(&in->canonical);
+	maps_close(&in->sender_canonical);
+	maps_close(&in->recipient_canonical);
+	maps_close(&in->virtual);
+	maps_close(&in->sender_bcc);
+	maps_close(&in->recipient_bcc);
+	maps_close(&in->local_recipients);
+	maps_close(&in->relay_recipients);
+	maps_close(&in->virtual_domains);
+}
+
+enum err
+intake_start(const struct service *s, const char *role, struct spool *spool, struct tasks *g,
+    struct intake **out)
+{
+	struct intake *in = mem_new(sizeof *in);
+	enum err e;
+
+	in->service = s;
+	in->spool = spool;
+	e = open_tables(in, &s->params, s->config_dir);
+	if (e != OK) {
+		close_tables(in);
+		free(in);
+		return e;
+	}
+	in->notify = notify_start(s, role, g);
+	*out = in;
+	return OK;
+}
+
+void
+intake_free(struct intake **pin)
+{
+	if (*pin == NULL)
+		return;
+	notify_free(&(*pin)->notify);
+	close_tables(*pin);
+	mem_free(pin);
+}
+
+struct notify *
+intake_notify(struct intake *in)
+{
+	return in->notify;
+}
+
+/* -- one message -- */
+
+/* Where a text stands in incoming.text. */
+struct span {
+	size_t at, n;
+};
+
+struct place {
+	struct span addr, orig, orcpt;
+	uint64_t hash;
+	uint8_t notify;
+};
+
+struct incoming {
+	struct intake *in;
+	unsigned flags; /* INTAKE_ */
+	uint64_t id;
+	struct wall arrived;
+	struct buf text;
+	struct span origin[ORIGINS]; /* name, address, helo, protocol, login */
+	struct span sender, envid;
+	uint8_t ret;
+	bool copied; /* add_copies() is done */
+	struct place *v;
+	size_t n, cap;
+	struct entry *entry;          /* with the first content */
+	struct header_filter *filter; /* NULL: content passes as it is */
+};
+
+static struct str
+text_at(const struct incoming *m, struct span at)
+{
+	return str_sub(buf_str(&m->text), at.at, at.n);
+}
+
+static bool
+keep(struct incoming *m, struct str s, struct span *out)
+{
+	*out = (struct span){ m->text.n, s.n };
+	return buf_add(&m->text, s);
+}
+
+struct incoming *
+incoming_new(struct intake *in, const struct spool_msg *from, unsigned flags)
+{
+	struct incoming *m = mem_new(sizeof *m);
+	const struct str origin[ORIGINS] = { from->client_name, from->client_addr,
+		from->client_helo, from->protocol, from->login };
+
+	*m = (struct incoming){ .in = in,
+		.flags = flags,
+		.id = from->id,
+		.arrived = from->arrived,
+		.text = BUF(TEXT_MAX) };
+	for (size_t i = 0; i < ORIGINS; i++)
+		ENSURE(keep(m, origin[i], &m->origin[i]));
+	return m;
+}
+
+void
+incoming_abort(struct incoming **pm)
+{
+	struct incoming *m = *pm;
+
+	if (m == NULL)
+		return;
+	entry_abort(&m->entry);
+	header_filter_free(&m->filter);
+	buf_free(&m->text);
+	free(m->v);
+	mem_free(pm);
+}
+
+/* -- envelope -- */
+
+static uint64_t
+address_hash(struct str a)
+{
+	return str_hash(address_local(a)) ^ str_ihash(address_domain(a)) * 3;
+}
+
+static bool
+is_known(const struct incoming *m, struct str addr, uint64_t hash)
+{
+	for (size_t i = 0; i < m->n && i < DUPLICATES_MAX; i++)
+		if (m->v[i].hash == hash && address_same(text_at(m, m->v[i].addr), addr))
+			return true;
+	return false;
+}
+
+static enum err
+add_rcpt(struct incoming *m, struct str addr, struct str orig, uint8_t notify, struct str orcpt)
+{
+	uint64_t hash = address_hash(addr);
+	struct place *p;
+
+	if (is_known(m, addr, hash))
+		return OK;
+	if (m->n == m->cap) {
+		m->cap = m->cap ? 2 * m->cap : 4;
+		m->v = mem_grow(m->v, m->cap * sizeof *m->v);
+	}
+	p = &m->v[m->n];
+	*p = (struct place){ .hash = hash, .notify = notify };
+	if (!keep(m, addr, &p->addr) || !keep(m, str_eq(addr, orig) ? STR("") : orig, &p->orig) ||
+	    !keep(m, orcpt, &p->orcpt))
+		return fail(E_NOSPACE, "the envelope is too large");
+	m->n++;
+	return OK;
+}
+
+enum err
+incoming_sender(struct incoming *m, struct str addr, uint8_t ret, struct str envid)
+{
+	struct buf a = BUF(ADDRESS_ROOM);
+	enum err e = buf_add(&a, addr) ? OK : fail(E_TOOBIG, "the sender's address is too long");
+
+	if (e == OK && !(m->flags & INTAKE_INTERNAL))
+		e = rewrite_address(m->in, ENVELOPE_SENDER, &a);
+	else if (e == OK)
+		rewrite_standard(&m->in->service->params, &a);
+	m->ret = ret;
+	if (e == OK && (!keep(m, buf_str(&a), &m->sender) || !keep(m, envid, &m->envid)))
+		e = fail(E_NOSPACE, "the envelope is too large");
+	buf_free(&a);
+	return e;
+}
+
+/* What the expansion of one recipient adds to. */
+struct adding {
+	struct incoming *m;
+	const struct spool_rcpt *given;
+};
+
+static enum err
+add_expanded(void *arg, struct str addr)
+{
+	struct adding *x = arg;
+	struct str orig = x->given->orig.n > 0 ? x->given->orig : x->given->addr;
+
+	return add_rcpt(x->m, addr, orig, x->given->notify, x->given->orcpt);
+}
+
+/* A copy that nobody asked for: its fate is no business of the sender's. */
+static WAITS enum err
+add_copy(struct incoming *m, struct str addr)
+{
+	struct buf a = BUF(ADDRESS_ROOM);
+	struct spool_rcpt r = { .notify = NOTIFY_NEVER };
+	enum err e = buf_add(&a, addr) ? OK : fail(E_TOOBIG, "the address is too long");
+
+	if (e == OK) {
+		rewrite_standard(&m->in->service->params, &a);
+		r.addr = buf_str(&a);
+		e = rewrite_virtual(m->in, r.addr, add_expanded, &(struct adding){ m, &r });
+	}
+	buf_free(&a);
+	return e;
+}
+
+static WAITS enum err
+add_copy_from(struct incoming *m, struct maps *table, struct str key)
+{
+	const struct params *p = &m->in->service->params;
+	struct buf value = BUF(ADDRESS_ROOM), ext = BUF(ADDRESS_ROOM);
+	bool found = false;
+	enum err e = OK;
+
+	if (table && key.n > 0)
+		e = maps_find_address(table, key, p->recipient_delimiter, rewrite_is_own(p, key),
+		    &value, &ext, &found);
+	if (e == OK && found)
+		e = add_copy(m, str_trim(buf_str(&value)));
+	buf_free(&value);
+	buf_free(&ext);
+	return e;
+}
+
+/* The copies that do not depend on the recipient: once. */
+static WAITS enum err
+add_copies(struct incoming *m)
+{
+	const char *always = m->in->service->params.always_bcc;
+
+	m->copied = true;
+	if (always[0])
+		TRY(add_copy(m, str_of(always)));
+	return add_copy_from(m, m->in->sender_bcc, text_at(m, m->sender));
+}
+
+enum err
+incoming_rcpt(struct incoming *m, const struct spool_rcpt *r)
+{
+	const struct params *p = &m->in->service->params;
+	struct buf a = BUF(ADDRESS_ROOM);
+	bool internal = m->flags & INTAKE_INTERNAL;
+	enum err e =
+	    buf_add(&a, r->addr) ? OK : fail(E_TOOBIG, "the recipient's address is too long");
+
+	if (e == OK && !internal && !m->copied)
+		e = add_copies(m);
+	if (e == OK && !internal)
+		e = rewrite_address(m->in, ENVELOPE_RECIPIENT, &a);
+	else if (e == OK)
+		rewrite_standard(p, &a);
+	if (e == OK)
+		e = rewrite_virtual(m->in, buf_str(&a), add_expanded, &(struct adding){ m, r });
+	if (e == OK && !internal)
+		e = add_copy_from(m, m->in->recipient_bcc, buf_str(&a));
+	buf_free(&a);
+	return e;
+}
+
+size_t
+incoming_rcpts(const struct incoming *m)
+{
+	return m->n;
+}
+
+/* The envelope as the spool wants it; rcpts is allocated. */
+static void
+envelope(const struct incoming *m, struct spool_msg *out)
+{
+	*out = (struct spool_msg){
+		.id = m->id,
+		.arrived = m->arrived,
+		.sender = text_at(m, m->sender),
+		.ret = m->ret,
+		.envid = text_at(m, m->envid),
+		.rcpts = mem_array(m->n + 1, sizeof *out->rcpts),
+		.nrcpts = m->n,
+		.client_name = text_at(m, m->origin[0]),
+		.client_addr = text_at(m, m->origin[1]),
+		.client_helo = text_at(m, m->origin[2]),
+		.protocol = text_at(m, m->origin[3]),
+		.login = text_at(m, m->origin[4]),
+	};
+	for (size_t i = 0; i < m->n; i++)
+		out->rcpts[i] = (struct spool_rcpt){ text_at(m, m->v[i].addr),
+			text_at(m, m->v[i].orig), m->v[i].notify, text_at(m, m->v[i].orcpt) };
+}
+
+/* -- content -- */
+
+static void
+start(struct incoming *m)
+{
+	const struct params *p = &m->in->service->params;
+	struct spool_msg e;
+
+	envelope(m, &e);
+	m->entry = entry_new(m->in->spool, &e);
+	if (m->flags & INTAKE_LOCAL || p->always_add_missing_headers)
+		m->filter = header_filter_new(m->in, &e, e.sender, m->flags & INTAKE_LOCAL);
+	free(e.rcpts);
+}
+
+enum err
+incoming_add(struct incoming *m, struct str content)
+{
+	struct buf out = BUF(PIECE_MAX + 2 * content.n);
+	enum err e;
+
+	if (m->n == 0)
+		return fail(E_TOOBIG, "no recipients");
+	if (m->entry == NULL)
+		start(m);
+	if (m->filter == NULL)
+		return entry_add(m->entry, content);
+	e = header_filter_add(m->filter, content, &out);
+	if (e == OK)
+		e = entry_add(m->entry, buf_str(&out));
+	buf_free(&out);
+	return e;
+}
+
+uint64_t
+incoming_size(const struct incoming *m)
+{
+	return m->entry ? entry_size(m->entry) : 0;
+}
+
+static WAITS enum err
+commit(struct incoming *m, uint32_t flags, struct spool_msg *out)
+{
+	struct buf rest = BUF(PIECE_MAX);
+	enum err e = m->n > 0 ? OK : fail(E_TOOBIG, "no recipients");
+
+	if (e == OK && m->entry == NULL)
+		start(m);
+	if (e == OK && m->filter) {
+		e = header_filter_end(m->filter, &rest);
+		if (e == OK)
+			e = entry_add(m->entry, buf_str(&rest));
+	}
+	buf_free(&rest);
+	return e == OK ? entry_commit(&m->entry, flags, out) : e;
+}
+
+enum err
+incoming_commit(struct incoming **pm, uint32_t flags, struct spool_msg *out)
+{
+	struct incoming *m = *pm;
+	struct spool_msg msg;
+	enum err e;
+
+	envelope(m, &msg);
+	e = commit(m, flags, &msg);
+	if (e == OK)
+		notify_entered(m->in->notify, &msg);
+	free(msg.rcpts);
+	if (out) {
+		*out = msg;
+		out->rcpts = NULL;
+		out->nrcpts = 0;
+		out->sender = out->envid = out->client_name = out->client_addr = out->client_helo =
+		    out->protocol = out->login = STR("");
+	}
+	incoming_abort(pm);
+	return e;
+}

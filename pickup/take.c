@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pickup/take.h"
+
+#include <stdio.h>
+
+#include "intake/newlines.h"
+#include "mail/header.h"
+#include "util/log.h"
+#include "util/proc.h"
+
+enum { PIECE = 64 << 10 };
+
+/* A message on its way. */
+struct taking {
+	struct pickup *p;
+	uint64_t drop, id; /* in maildrop, and in the queue */
+	char qid[QID_TEXT];
+	struct dropped d;
+	struct incoming *in;
+	struct header_scan header;
+	struct newlines lines;
+	struct buf raw, text;
+	uint64_t at;           /* bytes of content read so far */
+	const char *esc, *why; /* why it can never be taken in; NULL: it can, as far as we know */
+};
+
+/* -- for helper threads -- */
+
+static enum err
+open_drop(void *arg)
+{
+	struct taking *t = arg;
+
+	return maildrop_open(t->p->spool, t->drop, &t->d);
+}
+
+static enum err
+read_piece(void *arg)
+{
+	struct taking *t = arg;
+	const struct spool_msg *m = &t->d.view.msg;
+	size_t n = m->size - t->at < PIECE ? (size_t)(m->size - t->at) : PIECE;
+	char *room = buf_room(&t->raw, n);
+
+	if (room == NULL)
+		return fail(E_NOSPACE, "no memory");
+	TRY(fd_read_all(t->d.fd, room, n, (off_t)(m->content_at + t->at)));
+	buf_grew(&t->raw, n);
+	t->at += n;
+	return OK;
+}
+
+static enum err
+remove_drop(void *arg)
+{
+	struct taking *t = arg;
+
+	return maildrop_remove(t->p->spool, t->drop);
+}
+
+static enum err
+set_drop_aside(void *arg)
+{
+	struct taking *t = arg;
+
+	return maildrop_set_aside(t->p->spool, t->drop);
+}
+
+/* -- */
+
+static WAITS enum err
+give_envelope(struct taking *t)
+{
+	const struct spool_msg *m = &t->d.view.msg;
+
+	TRY(incoming_sender(t->in, m->sender, m->ret, m->envid));
+	for (size_t i = 0; i < m->nrcpts; i++)
+		TRY(incoming_rcpt(t->in, &m->rcpts[i]));
+	return OK;
+}
+
+static WAITS enum err
+give_received(struct taking *t)
+{
+	const struct params *p = &t->p->service->params;
+	char date[TIME_RFC5322];
+
+	wall_rfc5322(t->d.view.msg.arrived, date);
+	buf_clear(&t->text);
+	ENSURE(buf_printf(&t->text, "Received: by %s (%s, from userid %u)\r\n\tid %s; %s\r\n",
+	    p->myhostname, p->mail_name, (unsigned)t->d.uid, t->qid, date));
+	return incoming_add(t->in, buf_str(&t->text));
+}
+
+static WAITS enum err
+give_content(struct taking *t)
+{
+	while (t->at < t->d.view.msg.size) {
+		buf_clear(&t->raw);
+		buf_clear(&t->text);
+		TRY(task_offload(read_piece, t));
+		if (!newlines_add(&t->lines, buf_str(&t->raw), &t->text))
+			return fail(E_NOSPACE, "no memory");
+		header_scan_add(&t->header, buf_str(&t->text));
+		TRY(incoming_add(t->in, buf_str(&t->text)));
+	}
+	buf_clear(&t->text);
+	if (!newlines_end(&t->lines, &t->text))
+		return fail(E_NOSPACE, "no memory");
+	return incoming_add(t->in, buf_str(&t->text));
+}
+
+static void
+log_message(const struct taking *t)
+{
+	struct buf text = BUF(0);
+
+	if (buf_add_clean(&text, t->d.view.msg.sender))
+		log_info("%s: uid=%u from=<%s>", t->qid, (unsigned)t->d.uid, buf_cstr(&text));
+	buf_clear(&text);
+	if (buf_add_clean(&text, buf_str(&t->header.message_id)))
+		log_info("%s: message-id=%s", t->qid, text.n > 0 ? buf_cstr(&text) : "<>");
+	buf_free(&text);
+}
+
+/* E_TOOBIG, and t->why: never. */
+static WAITS enum err
+enter(struct taking *t)
+{
+	const struct params *p = &t->p->service->params;
+	struct spool_msg m = t->d.view.msg;
+
+	m.id = t->id;
+	t->in = incoming_new(t->p->intake, &m, INTAKE_LOCAL);
+	TRY(give_envelope(t));
+	TRY(give_received(t));
+	TRY(give_content(t));
+	log_message(t);
+	/* The field we added counts as well. */
+	if (t->header.received + 1LL > p->hopcount_limit) {
+		t->esc = "5.4.6";
+		t->why = "too many hops";
+		return fail(E_TOOBIG, "%s", t->why);
+	}
+	return incoming_commit(
+	    &t->in, t->lines.flags | MF_LOCAL | (m.flags & (MF_BODY8 | MF_UTF8)), NULL);
+}
+
+static WAITS void
+give_back(struct taking *t)
+{
+	char why[ERR_WHY_MAX];
+
+	snprintf(why, sizeof why, "%s", err_why());
+	if (refuse(t->p, &t->d, t->id, t->esc ? t->esc : "5.3.0", why) != OK)
+		log_warn("%s: cannot be taken in (%s), and its sender cannot be told yet: %s",
+		    t->qid, why, err_why());
+	else if (task_offload(remove_drop, t) != OK)
+		log_warn("%s: %s", t->qid, err_why());
+}
+
+static WAITS void
+take_open(struct taking *t)
+{
+	enum err e;
+
+	t->id = qid_new();
+	qid_text(t->id, t->qid);
+	header_scan_init(&t->header, (size_t)t->p->service->params.header_size_limit);
+	e = enter(t);
+	incoming_abort(&t->in);
+	if (e == E_TOOBIG)
+		give_back(t);
+	else if (e != OK)
+		log_warn("%s: mail of user %u waits in maildrop: %s", t->qid, (unsigned)t->d.uid,
+		    err_why());
+	else if (task_offload(remove_drop, t) != OK)
+		log_warn("%s: taken in, and will be once more: %s", t->qid, err_why());
+	header_scan_fini(&t->header);
+	dropped_close(&t->d);
+}
+
+void
+take(struct pickup *p, uint64_t id)
+{
+	struct taking t = { .p = p, .drop = id, .raw = BUF(PIECE), .text = BUF(4 * PIECE) };
+	char name[QID_TEXT];
+	enum err e = task_offload(open_drop, &t);
+
+	qid_text(id, name);
+	if (e == OK) {
+		take_open(&t);
+	} else if (e == E_EOF) {
+		log_info("maildrop/%s: removed: %s", name, err_why());
+		(void)!task_offload(remove_drop, &t);
+	} else if (e == E_CORRUPT) {
+		log_error("maildrop/%s: damaged, set aside in %s: %s", name,
+		    spool_dir_name(SPOOL_CORRUPT), err_why());
+		(void)!task_offload(set_drop_aside, &t);
+	} else if (e != E_BUSY && e != E_NOENT) {
+		log_warn("maildrop/%s: %s", name, err_why());
+	}
+	buf_free(&t.raw);
+	buf_free(&t.text);
+}
