@@ -7,6 +7,15 @@ B        ?= build/$(V)$(if $(filter thread,$(TASKS)),-thread)
 CC       ?= cc
 PREFIX   ?= /usr/local
 SYSCONF  ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)/postroad
+# What tools/deps unpacked for those who may not install: programs, perhaps the compiler itself.
+DEPS     := $(abspath .deps/usr)
+ifneq ($(wildcard $(DEPS)/bin),)
+export PATH := $(DEPS)/bin:$(PATH)
+export LD_LIBRARY_PATH := $(DEPS)/lib/$(shell uname -m)-linux-gnu
+endif
+ifneq ($(wildcard $(DEPS)/bin/gcc),)
+CC       := gcc -B$(DEPS)/lib/$(shell uname -m)-linux-gnu
+endif
 TRIPLET  := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION  := 0.1
 
@@ -28,7 +37,6 @@ CPPFLAGS += $(if $(filter thread,$(TASKS)),-DTASKS_THREAD)
 CFLAGS   += -std=gnu17 -g -fno-omit-frame-pointer $(WARN) $(MODE_$(V))
 LDFLAGS  += $(LINK_$(V)) -pthread
 # Packages that tools/deps unpacked because nobody could install them.
-DEPS     := $(abspath .deps/usr)
 ifneq ($(wildcard $(DEPS)),)
 CPPFLAGS += -isystem $(DEPS)/include -isystem $(DEPS)/include/$(TRIPLET)
 LDFLAGS  += -L$(DEPS)/lib/$(TRIPLET) -Wl,-rpath,$(DEPS)/lib/$(TRIPLET)
