@@ -14,7 +14,7 @@ export PATH := $(DEPS)/bin:$(PATH)
 export LD_LIBRARY_PATH := $(DEPS)/lib/$(shell uname -m)-linux-gnu
 endif
 ifneq ($(wildcard $(DEPS)/bin/gcc),)
-CC       := gcc -B$(DEPS)/lib/$(shell uname -m)-linux-gnu
+CC       := $(DEPS)/bin/gcc -B$(DEPS)/lib/$(shell uname -m)-linux-gnu
 endif
 TRIPLET  := $(shell $(CC) -print-multiarch 2>/dev/null)
 VERSION  := 0.1
