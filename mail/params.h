@@ -96,6 +96,7 @@
 	P(num,  default_process_limit,              "100",              1, 10000, "Most processes of a service whose maxproc is '-'.") \
 	P(num,  worker_processes,                   "0",                0, 1024, "Processes started in advance for each network service and client, up to its maxproc; 0: one for each processor.") \
 	P(time, service_throttle_time,              "60s",              1, 86400, "Longest wait before a service that keeps crashing is started again; the first waits are shorter.") \
+	P(time, daemon_timeout,                     "300s",             1, 86400, "How long a process may not move at all before it is killed and replaced.") \
 	P(time, max_idle,                           "100s",             1, 86400, "Idle time after which a process beyond worker_processes ends.") \
 	P(time, stop_drain_time,                    "5s",               0, 3600, "How long stop waits for sessions and deliveries to finish.") \
 	P(time, reload_drain_time,                  "1h",               1, 864000, "How long workers of the former configuration may take to finish their sessions.") \

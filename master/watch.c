@@ -3,9 +3,9 @@
 
 #include "util/log.h"
 
-/* A worker that leaves so many probes unanswered, each PROBE_PAUSE seconds, is killed.  Counted, not timed: a host that
+/* A worker that leaves so many probes unanswered, spread over daemon_timeout, is killed.  Counted, not timed: a host that
  * was suspended must not find all its workers guilty. */
-enum { CHECK_PAUSE_MS = 500, PROBE_PAUSE = 60, UNANSWERED_MAX = 5, STALLED_CHECKS = 2 };
+enum { CHECK_PAUSE_MS = 500, UNANSWERED_MAX = 5, STALLED_CHECKS = 2 };
 
 /* Look at the board; true when it has moved. */
 static bool
@@ -63,8 +63,8 @@ probe(struct master *m, struct worker *w)
 	w->unanswered = beats == w->beats_at_probe ? w->unanswered + 1 : 0;
 	w->beats_at_probe = beats;
 	if (w->unanswered > UNANSWERED_MAX) {
-		log_warn("service %s: process %s pid %d has not moved for %d seconds; killing it", w->service, w->path,
-		    (int)w->pid, UNANSWERED_MAX * PROBE_PAUSE);
+		log_warn("service %s: process %s pid %d has not moved for %lld seconds; killing it", w->service, w->path,
+		    (int)w->pid, m->params.daemon_timeout);
 		child_kill(w);
 	} else {
 		child_say(w, 'P');
@@ -80,7 +80,7 @@ watch(struct master *m, struct time now)
 			check_crew(m, c, now);
 	}
 	if (!time_before(now, m->next_probe)) {
-		m->next_probe = time_after(now, PROBE_PAUSE);
+		m->next_probe = time_after_ms(now, m->params.daemon_timeout * 1000 / UNANSWERED_MAX);
 		each_worker(m, probe);
 	}
 }

@@ -97,6 +97,29 @@ def test_frozen_children_hold_up_nobody():
             os.kill(pid, signal.SIGCONT)
 
 
+def test_what_does_not_move_any_more_is_replaced():
+    s = sink.Sink()
+    m = house.Postroad(s, daemon_timeout="3s")
+    for program in ("smtp", "qmgr", "bounce", "resolver", "smtpd"):
+        pid = m.kill(program, signal.SIGSTOP)
+        m.wait_log(rf"master\[\d+\]: warning: service .*: process .*/{program} pid {pid} has not moved for 3 seconds; killing it")
+        house.wait_until(lambda: pid not in m.all_pids())
+        house.wait_until(lambda: m.processes().get(program))
+    m.send()
+    s.wait(1)
+
+
+def test_who_is_idle_or_busy_is_left_alone():
+    s = sink.Sink()
+    s.rules.append(lambda session, step, text: 6 if step == "content" else None)
+    m = house.Postroad(s, daemon_timeout="1s")
+    before = sorted(m.all_pids())
+    m.send()
+    s.wait(1, seconds=30)
+    assert sorted(m.all_pids()) == before
+    m.no_log("has not moved")
+
+
 def test_all_smtpd_frozen_and_new_ones_come():
     m = house.Postroad(relayhost="[127.0.0.1]:1")
     pids = list(m.processes()["smtpd"])
