@@ -112,6 +112,21 @@ own(const char *path, const struct owner *o)
 	return e;
 }
 
+/* Its files belong to those who handed them in; postdrop, by its group, is the only way in.  Without that group only root and
+ * the mail system itself can hand in mail. */
+static enum err
+make_maildrop(const struct params *p, const struct owner *o)
+{
+	struct owner drop = *o;
+
+	if (!o->apply)
+		return OK;
+	if (account_group(p->setgid_group, &drop.gid))
+		return make_directory(spool_dir_name(SPOOL_MAILDROP), 01770, &drop);
+	log_warn("there is no group \"%s\" (setgid_group): users cannot hand in mail with sendmail", p->setgid_group);
+	return make_directory(spool_dir_name(SPOOL_MAILDROP), 0700, &drop);
+}
+
 static enum err
 make_spool(const struct params *p, const struct owner *o)
 {
@@ -120,8 +135,9 @@ make_spool(const struct params *p, const struct owner *o)
 	TRY(spool_open(p->queue_directory, SYNC_AUTO, false, &s));
 	spool_close(&s);
 	for (int i = 0; i < SPOOL_DIR_COUNT; i++)
-		TRY(own(spool_dir_name((enum spool_dir)i), o));
-	return OK;
+		if (i != SPOOL_MAILDROP)
+			TRY(own(spool_dir_name((enum spool_dir)i), o));
+	return make_maildrop(p, o);
 }
 
 /* pid/ stays root's, since a command that kills a process reads there which; but this lock in it is qmgr's. */
