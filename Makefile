@@ -44,7 +44,7 @@ endif
 
 LIBS     := util mail spool intake agent
 DAEMONS  := master smtpd qmgr smtp bounce resolver pickup
-PROGRAMS := $(DAEMONS) cmd postdrop
+PROGRAMS := $(DAEMONS) cmd postdrop deliver
 bin_cmd  := postroad
 bin       = $(B)/bin/$(or $(bin_$(1)),$(1))
 lib       = $(foreach d,$(1),$(B)/lib$(d).a)

@@ -168,7 +168,7 @@ drop_powers(void)
 	self.in_queue_directory = true;
 	if (self.account && proc_become(self.account, p->mail_group) != OK)
 		log_fatal("become %s: %s", self.account, err_why());
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (!self.spec->commands && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		log_warn("prctl PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 }
 

@@ -58,6 +58,7 @@ struct service_spec {
 	/* Settings were read again into s->params (the former ones stay valid until it returns); NULL: replaced by a new process instead. */
 	void      (*reload)(struct service *s, const struct params *former);
 	const char *promises;                          /* one line: what this process may do */
+	bool        commands;                          /* starts users' commands, which may be set-id programs */
 };
 
 /* main() of every daemon: parses the arguments, loads settings, opens the log, drops privileges, runs the task, exits. */
