@@ -81,6 +81,15 @@ outcome_set(struct job *j, struct outcome *o, enum rcpt_status status, const cha
 }
 
 void
+outcome_pass(struct outcome *o, struct str transport)
+{
+	o->status = RCPT_PASSED;
+	o->known = o->final = true;
+	buf_clear(&o->text);
+	(void)buf_add(&o->text, transport);
+}
+
+void
 job_all(struct job *j, enum rcpt_status status, const char *esc, const char *text)
 {
 	for (size_t i = 0; i < j->n; i++)

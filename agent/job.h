@@ -47,6 +47,8 @@ void     outcome_set(struct job *j, struct outcome *o, enum rcpt_status status, 
              const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 /* The same for all that are still open. */
 void     job_all(struct job *j, enum rcpt_status status, const char *esc, const char *text);
+/* Another transport is to deliver it: "transport:nexthop".  Not logged: that one will say what became of it. */
+void     outcome_pass(struct outcome *o, struct str transport);
 bool     job_open(const struct job *j);                /* some recipient is not final */
 /* The destination cannot be talked to: feedback for the scheduler, and text for the log. */
 void     job_site_down(struct job *j, const char *text);

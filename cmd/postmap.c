@@ -8,11 +8,15 @@
 
 #include "cmd/cmd.h"
 #include "mail/maps.h"
+#include "util/log.h"
 #include "util/map_cdb.h"
 #include "util/map_db.h"
 #include "util/mem.h"
 
-enum { LINE_MOST = 1 << 20 };
+enum { VALUE_MOST = 1 << 24, INPUT_MOST = 1 << 30, PIECE = 64 << 10 };
+
+/* Exit statuses; more than NOT_FOUND ends it all. */
+enum { FOUND = 0, NOT_FOUND = 1, FAILED = 2 };
 
 struct call {
 	struct cmd *cmd;
@@ -34,89 +38,69 @@ static int
 failed(const struct call *k)
 {
 	cmd_warn(k->cmd, "fatal: %s", err_why());
-	return 1;
+	return FAILED;
 }
 
-static struct str
-default_type(const struct call *k)
+/* Do it for the key of the command line, or for each line of standard input: any that is found
+ * makes it a success. */
+static int
+each_key(const struct call *k,
+    int (*one)(const struct call *k, void *arg, struct str key, bool of_many), void *arg)
 {
-	return str_of(k->params.default_database_type);
+	char *line = NULL;
+	size_t cap = 0;
+	int now = NOT_FOUND, status = NOT_FOUND;
+	ssize_t n;
+
+	if (strcmp(k->key, "-") != 0)
+		return one(k, arg, str_of(k->key), false);
+	while (now <= NOT_FOUND && (n = getline(&line, &cap, stdin)) > 0) {
+		struct str key = { line, (size_t)n };
+
+		key.n -= str_ends(key, STR("\n"));
+		now = key.n > 0 ? one(k, arg, key, true) : NOT_FOUND;
+		if (now == FOUND)
+			status = FOUND;
+	}
+	free(line);
+	return now > NOT_FOUND ? now : status;
 }
-
-/* "type:path", with the type that is missing. */
-static const char *
-full_name(const struct call *k, const char *name)
-{
-	struct buf full = BUF(0);
-	struct str type, path;
-
-	postmap_name(str_of(name), default_type(k), &type, &path);
-	(void)buf_printf(&full, "%.*s:%.*s", STR_ARG(type), STR_ARG(path));
-	return buf_cstr(&full); /* as long as the process */
-}
-
-/* -- asking -- */
 
 static int
-query_one(const struct call *k, struct maps *m, struct str key, bool show_key)
+query_one(const struct call *k, void *arg, struct str key, bool of_many)
 {
-	struct buf value = BUF(LINE_MOST);
+	struct buf value = BUF(VALUE_MOST);
+	struct maps *m = arg;
+	int status = NOT_FOUND;
 	bool found;
-	int status = 1;
 
 	if (maps_find(m, key, k->how.fold ? 0 : MAPS_ASIS, &value, &found) != OK) {
-		status = failed(k) + 1;
+		status = failed(k);
 	} else if (found) {
-		if (show_key)
+		if (of_many)
 			printf("%.*s\t", STR_ARG(key));
 		printf("%.*s\n", STR_ARG(buf_str(&value)));
-		status = 0;
+		status = FOUND;
 	}
 	buf_free(&value);
 	return status;
 }
 
-/* Keys from standard input; any that is found makes it a success. */
 static int
-query_all(const struct call *k, struct maps *m)
+query(const struct call *k, struct str name)
 {
-	char *line = NULL;
-	size_t cap = 0;
-	int status = 1;
-	ssize_t n;
-
-	while ((n = getline(&line, &cap, stdin)) > 0) {
-		struct str key = str_trim((struct str){ line, (size_t)n });
-		int one = key.n > 0 ? query_one(k, m, key, true) : 1;
-
-		if (one > 1)
-			return 1;
-		if (one == 0)
-			status = 0;
-	}
-	free(line);
-	return status;
-}
-
-static int
-query(const struct call *k, const char *name)
-{
-	bool aliases = k->how.form == MAPTEXT_ALIASES;
-	struct str spec = str_of(full_name(k, name));
 	struct maps *m = NULL;
-	enum err e = aliases ? maps_open_aliases(spec, k->cmd->name, k->cmd->dir, &m)
-			     : maps_open(spec, k->cmd->name, k->cmd->dir, &m);
+	/* Relative to where the caller is. */
+	enum err e = k->how.form == MAPTEXT_ALIASES ? maps_open_aliases(name, "", "", &m)
+						    : maps_open(name, "", "", &m);
 	int status;
 
 	if (e != OK)
 		return failed(k);
-	status =
-	    strcmp(k->key, "-") == 0 ? query_all(k, m) : query_one(k, m, str_of(k->key), false);
+	status = each_key(k, query_one, m);
 	maps_close(&m);
-	return status > 0;
+	return status;
 }
-
-/* -- all of it, or parts -- */
 
 static enum err
 print_entry(void *arg, struct str key, struct str value)
@@ -126,99 +110,65 @@ print_entry(void *arg, struct str key, struct str value)
 	return OK;
 }
 
-static enum err
-open_made(
-    const struct call *k, const char *name, bool change, struct map_db **db, struct map_cdb **cdb)
+static int
+show(const struct call *k, struct str name)
 {
+	struct map_cdb *cdb = NULL;
+	struct map_db *db = NULL;
+	struct buf file = { 0 };
 	struct str type, path;
-	struct buf file = BUF(0);
-	bool is_cdb;
 	enum err e;
 
-	*db = NULL;
-	*cdb = NULL;
-	postmap_name(str_of(name), default_type(k), &type, &path);
-	is_cdb = str_eq(type, STR("cdb"));
-	(void)buf_printf(&file, "%.*s%s", STR_ARG(path), is_cdb ? ".cdb" : ".db");
-	if (!is_cdb && !str_eq(type, STR("hash")) && !str_eq(type, STR("btree")))
-		e = fail(E_SYNTAX, "tables of type %.*s have no file of their own", STR_ARG(type));
-	else if (is_cdb && change)
-		e = fail(E_SYNTAX, "cdb tables cannot be changed, only made anew");
-	else if (is_cdb)
-		e = map_cdb_open(buf_cstr(&file), cdb);
+	postmap_name(name, STR(""), &type, &path);
+	buf_printf(&file, "%.*s%s", STR_ARG(path), str_eq(type, STR("cdb")) ? ".cdb" : ".db");
+	if (str_eq(type, STR("cdb")))
+		e = map_cdb_open(buf_cstr(&file), &cdb);
+	else if (str_eq(type, STR("hash")) || str_eq(type, STR("btree")))
+		e = map_db_open(buf_cstr(&file), &db);
 	else
-		e = change ? map_db_update(buf_cstr(&file), db) : map_db_open(buf_cstr(&file), db);
+		e = fail(E_SYNTAX, "tables of type %.*s cannot be listed", STR_ARG(type));
 	buf_free(&file);
-	return e;
-}
-
-static int
-show(const struct call *k, const char *name)
-{
-	struct map_cdb *cdb;
-	struct map_db *db;
-	enum err e = open_made(k, name, false, &db, &cdb);
-
 	if (e == OK)
 		e = db ? map_db_each(db, print_entry, NULL) : map_cdb_each(cdb, print_entry, NULL);
 	map_db_close(&db);
 	map_cdb_close(&cdb);
-	return e == OK ? 0 : failed(k);
+	return e == OK ? FOUND : failed(k);
 }
 
-static int delete (const struct call *k, const char *name)
-{
-	struct map_cdb *cdb;
-	struct map_db *db;
-	bool was = false;
-	enum err e = open_made(k, name, true, &db, &cdb);
-
-	if (e == OK)
-		e = map_db_del(db, str_of(k->key), &was);
-	if (e == OK)
-		e = map_db_sync(db);
-	map_db_close(&db);
-	return e != OK ? failed(k) : was ? 0 : 1;
-}
-
-/* Entries from standard input are added to what is there. */
 static int
-insert(const struct call *k, const char *name)
+delete_one(const struct call *k, void *arg, struct str key, bool of_many)
 {
-	struct buf whole = BUF(1 << 30);
-	struct str key, value;
-	struct maptext *t;
-	struct map_cdb *cdb;
-	struct map_db *db;
-	bool more = true, was;
-	char piece[64 << 10];
+	const struct str *name = arg;
+	bool was;
+
+	(void)of_many;
+	if (postmap_delete(&k->how, *name, key, &was) != OK)
+		return failed(k);
+	return was ? FOUND : NOT_FOUND;
+}
+
+/* Entries from standard input are added to what is there.  All are read before anything is touched.
+ */
+static int
+insert(const struct call *k, struct str name)
+{
+	struct buf whole = BUF(INPUT_MOST);
+	char *piece = mem_new(PIECE);
+	enum err e = OK;
 	size_t n;
-	enum err e = open_made(k, name, true, &db, &cdb);
 
-	while (e == OK && (n = fread(piece, 1, sizeof piece, stdin)) > 0)
+	while (e == OK && (n = fread(piece, 1, PIECE, stdin)) > 0)
 		if (!buf_add(&whole, (struct str){ piece, n }))
-			e = fail(E_TOOBIG, "too much input");
-	t = maptext_open("stdin", buf_str(&whole));
-	while (e == OK && (e = maptext_entry(t, k->how.form, &key, &value, &more)) == OK && more) {
-		struct buf folded = BUF(LINE_MOST);
-
-		if (k->how.fold && maptext_fold(key, &folded))
-			key = buf_str(&folded);
-		e = map_db_put(db, key, value, k->how.key_nul, k->how.replace, &was);
-		if (e == OK && was && !k->how.replace && !k->how.quiet)
-			cmd_warn(k->cmd, "warning: duplicate entry: \"%.*s\"", STR_ARG(key));
-		buf_free(&folded);
-	}
+			e = fail(E_IO, "more than %d bytes of input", INPUT_MOST);
 	if (e == OK)
-		e = map_db_sync(db);
-	maptext_close(&t);
-	map_db_close(&db);
+		e = postmap_add(&k->how, name, buf_str(&whole));
+	free(piece);
 	buf_free(&whole);
-	return e == OK ? 0 : failed(k);
+	return e == OK ? FOUND : failed(k);
 }
 
 static int
-one(const struct call *k, const char *name)
+one_table(const struct call *k, struct str name)
 {
 	switch (k->mode) {
 	case 'q':
@@ -226,53 +176,72 @@ one(const struct call *k, const char *name)
 	case 's':
 		return show(k, name);
 	case 'd':
-		return delete (k, name);
+		return each_key(k, delete_one, &name);
 	case 'i':
 		return insert(k, name);
 	default:
-		return postmap_make(&k->how, str_of(full_name(k, name))) == OK ? 0 : failed(k);
+		return postmap_make(&k->how, name) == OK ? FOUND : failed(k);
 	}
+}
+
+/* A question to several tables is answered by the first that can; a key is taken out of all of
+ * them. */
+static int
+all_tables(const struct call *k, char **names, int n)
+{
+	int status = NOT_FOUND, now = NOT_FOUND;
+
+	for (int i = 0; i < n && now <= NOT_FOUND && !(k->mode == 'q' && now == FOUND); i++) {
+		struct buf full = { 0 };
+		struct str type, path;
+
+		postmap_name(
+		    str_of(names[i]), str_of(k->params.default_database_type), &type, &path);
+		buf_printf(&full, "%.*s:%.*s", STR_ARG(type), STR_ARG(path));
+		now = one_table(k, buf_str(&full));
+		buf_free(&full);
+		if (now == FOUND)
+			status = FOUND;
+	}
+	return now > NOT_FOUND || status != FOUND;
 }
 
 /* False: usage. */
 static bool
 flags(struct call *k, int argc, char **argv)
 {
+	const struct {
+		char letter;
+		bool *flag;
+	} bools[] = {
+		{'o',  &k->how.keep_root},
+		{ 'p', &k->how.own_mode },
+		{ 'r', &k->how.replace  },
+		{ 'w', &k->how.quiet    },
+		{ 'v', &k->cmd->verbose },
+		{ 'u', &(bool){ false } },
+	};
+
 	int o;
 
 	optind = 1;
-	while ((o = getopt(argc, argv, "c:d:finNopq:rsuvw")) != -1)
-		switch (o) {
-		case 'c':
-			k->cmd->dir = optarg;
-			break;
-		case 'f':
-			k->how.fold = false;
-			break;
-		case 'N':
-			k->how.key_nul = k->how.value_nul = true;
-			break;
-		case 'n':
-			k->how.key_nul = k->how.value_nul = false;
-			break;
-		case 'r':
-			k->how.replace = true;
-			break;
-		case 'w':
-			k->how.quiet = true;
-			break;
-		case 'd':
-		case 'q':
-			k->key = optarg; /* fall through */
-		case 'i':
-		case 's':
-			k->mode = (char)o;
-			break;
-		case '?':
+	while ((o = getopt(argc, argv, "c:d:finNopq:rsuvw")) != -1) {
+		for (size_t i = 0; i < countof(bools); i++)
+			if (bools[i].letter == o)
+				*bools[i].flag = true;
+		if (o == '?' || (strchr("dqis", o) && k->mode != 0))
 			return false;
-		default:
-			break; /* o p u v: nothing to be done */
-		}
+		if (strchr("dqis", o))
+			k->mode = (char)o;
+		if (o == 'd' || o == 'q')
+			k->key = optarg;
+		else if (o == 'c')
+			k->cmd->dir = optarg;
+		else if (o == 'f')
+			k->how.fold = false;
+		else if (o == 'N' || o == 'n')
+			k->how.nul = o == 'N' ? NUL_ALWAYS : NUL_NEVER;
+	}
 	return optind < argc;
 }
 
@@ -280,29 +249,20 @@ static int
 run(struct cmd *c, int argc, char **argv, enum maptext_form form)
 {
 	struct call k = {
-		.cmd = c,
-		.how = {.form = form,
-			.fold = true,
-			.key_nul = true,
-			.value_nul = true,
-			.warn = warn}
+		.cmd = c, .how = {.form = form, .fold = true, .warn = warn}
 	};
-	int status = 0;
+	int status;
 
 	k.how.arg = &k;
 	if (!flags(&k, argc, argv)) {
-		cmd_warn(
-		    c, "usage: %s [-c dir] [-finNrsw] [-d key] [-q key] [type:]file...", c->name);
-		return 64;
+		cmd_warn(c, "usage: %s [-c dir] [-finNoprsuvw] [-d key] [-q key] [type:]file...",
+		    c->name);
+		return 1;
 	}
 	if (!cmd_params(c, &k.params))
 		return 1;
-	/* A question to several tables is answered by the first that can. */
-	for (int i = optind; i < argc; i++) {
-		status = one(&k, argv[i]) || (status && k.mode != 'q' && k.mode != 'd');
-		if (status == 0 && (k.mode == 'q' || k.mode == 'd'))
-			break;
-	}
+	log_verbose(c->verbose);
+	status = all_tables(&k, argv + optind, argc - optind);
 	params_fini(&k.params);
 	return status;
 }
@@ -324,12 +284,7 @@ int
 cmd_newaliases(struct cmd *c, int argc, char **argv)
 {
 	struct call k = {
-		.cmd = c,
-		.how = {.form = MAPTEXT_ALIASES,
-			.fold = true,
-			.key_nul = true,
-			.value_nul = true,
-			.warn = warn}
+		.cmd = c, .how = {.form = MAPTEXT_ALIASES, .fold = true, .warn = warn}
 	};
 	struct str rest, name;
 	int status = 0;
@@ -342,7 +297,7 @@ cmd_newaliases(struct cmd *c, int argc, char **argv)
 	rest = str_of(k.params.alias_database);
 	while (str_word(&rest, ", \t", &name))
 		if (postmap_make(&k.how, name) != OK)
-			status = failed(&k);
+			status = failed(&k) != FOUND;
 	params_fini(&k.params);
 	return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A command: in a process group of its own, content on its standard input, the end of what it says kept; what its exit status
- * means stands in sysexits.h. */
+/* A command: in a process group of its own, content on its standard input, the end of what it says
+ * kept; what its exit status means stands in sysexits.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,24 +19,24 @@
 enum { SAID_MAX = 8 << 10, WORDS_MAX = 1000, EXEC_FAILED = 126 };
 
 static const struct {
-	int         status;
+	int status;
 	const char *esc, *words;
 } meanings[] = {
-	{ EX_USAGE,       "5.3.0", "command line usage error" },
-	{ EX_DATAERR,     "5.6.0", "data format error" },
-	{ EX_NOINPUT,     "5.3.0", "cannot open input" },
-	{ EX_NOUSER,      "5.1.1", "user unknown" },
-	{ EX_NOHOST,      "5.1.2", "host name unknown" },
-	{ EX_UNAVAILABLE, "5.3.0", "service unavailable" },
-	{ EX_SOFTWARE,    "5.3.0", "internal software error" },
-	{ EX_OSERR,       "4.3.0", "system resource problem" },
-	{ EX_OSFILE,      "5.3.0", "critical OS file missing" },
-	{ EX_CANTCREAT,   "5.2.0", "can't create user output file" },
-	{ EX_IOERR,       "5.3.0", "input/output error" },
-	{ EX_TEMPFAIL,    "4.3.0", "temporary failure" },
-	{ EX_PROTOCOL,    "5.5.0", "remote error in protocol" },
-	{ EX_NOPERM,      "5.7.0", "permission denied" },
-	{ EX_CONFIG,      "5.3.5", "local configuration error" },
+	{EX_USAGE,        "5.3.0", "command line usage error"     },
+	{ EX_DATAERR,     "5.6.0", "data format error"            },
+	{ EX_NOINPUT,     "5.3.0", "cannot open input"            },
+	{ EX_NOUSER,      "5.1.1", "user unknown"                 },
+	{ EX_NOHOST,      "5.1.2", "host name unknown"            },
+	{ EX_UNAVAILABLE, "5.3.0", "service unavailable"          },
+	{ EX_SOFTWARE,    "5.3.0", "internal software error"      },
+	{ EX_OSERR,       "4.3.0", "system resource problem"      },
+	{ EX_OSFILE,      "5.3.0", "critical OS file missing"     },
+	{ EX_CANTCREAT,   "5.2.0", "can't create user output file"},
+	{ EX_IOERR,       "5.3.0", "input/output error"           },
+	{ EX_TEMPFAIL,    "4.3.0", "temporary failure"            },
+	{ EX_PROTOCOL,    "5.5.0", "remote error in protocol"     },
+	{ EX_NOPERM,      "5.7.0", "permission denied"            },
+	{ EX_CONFIG,      "5.3.5", "local configuration error"    },
 };
 
 /* NUL-ended texts one after another as a vector; most: what it may hold. */
@@ -88,11 +88,11 @@ become_command(const struct delivering *d, int in, int said)
 /* A command under way. */
 struct running {
 	struct delivering *d;
-	pid_t              pid;
-	int                to, from;                   /* -1: closed */
-	struct timespec    end;
-	struct buf         said;
-	bool               timed_out;
+	pid_t pid;
+	int to, from; /* -1: closed */
+	struct timespec end;
+	struct buf said;
+	bool timed_out;
 };
 
 static int
@@ -102,7 +102,8 @@ left_ms(const struct running *r)
 	int64_t ms;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = (int64_t)(r->end.tv_sec - now.tv_sec) * 1000 + (r->end.tv_nsec - now.tv_nsec) / 1000000;
+	ms =
+	    (int64_t)(r->end.tv_sec - now.tv_sec) * 1000 + (r->end.tv_nsec - now.tv_nsec) / 1000000;
 	return ms <= 0 ? 0 : ms > 3600000 ? 3600000 : (int)ms;
 }
 
@@ -126,7 +127,10 @@ hear(struct running *r)
 static bool
 wait_for_it(struct running *r)
 {
-	struct pollfd p[2] = { { .fd = r->from, .events = POLLIN }, { .fd = r->to, .events = POLLOUT } };
+	struct pollfd p[2] = {
+		{.fd = r->from, .events = POLLIN },
+                { .fd = r->to,  .events = POLLOUT}
+	};
 	int ms = left_ms(r);
 
 	if (ms == 0 || (poll(p, 2, ms) < 0 && errno != EINTR)) {
@@ -202,7 +206,8 @@ own_code(struct str said, char esc[ESC_MAX], struct str *text)
 	uint64_t v;
 	int n = 0;
 
-	if (word.n < 5 || word.n >= ESC_MAX || (word.p[0] != '4' && word.p[0] != '5') || word.p[1] != '.')
+	if (word.n < 5 || word.n >= ESC_MAX || (word.p[0] != '4' && word.p[0] != '5') ||
+	    word.p[1] != '.')
 		return false;
 	while (str_cut(&rest, '.', &part))
 		if (++n > 3 || part.n > 3 || !str_u64(part, &v))
@@ -272,7 +277,8 @@ deliver_command(struct delivering *d)
 	TRY(fd_nonblock(r.from, true));
 	if (!(d->r.flags & DROP_NO_CONTENT))
 		e = deliver_copy(d, write_command, &r);
-	/* The message could not be read to its end: the command must not believe that it has seen it. */
+	/* The message could not be read to its end: the command must not believe that it has seen
+	 * it. */
 	if (e != OK && e != E_TIMEOUT) {
 		char why[ERR_WHY_MAX];
 

@@ -31,7 +31,8 @@ deliver_sync_parent(const char *path)
 	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	enum err e = OK;
 
-	/* A directory that may be written but not read cannot be synced by us: its own file system's journal has to do. */
+	/* A directory that may be written but not read cannot be synced by us: its own file
+	 * system's journal has to do. */
 	if (fd < 0 && errno != EACCES)
 		e = fail_errno("open %s", name);
 	if (fd >= 0 && fsync(fd) != 0)
@@ -46,9 +47,9 @@ deliver_sync_parent(const char *path)
 
 struct mbox {
 	struct delivering *d;
-	int                fd;
-	off_t              was, at;
-	char              *lock;                       /* path of the dot lock, when it is ours */
+	int fd;
+	off_t was, at;
+	char *lock; /* path of the dot lock, when it is ours */
 };
 
 static enum err
@@ -57,7 +58,8 @@ write_mbox(void *arg, struct str piece)
 	struct mbox *m = arg;
 
 	if (m->d->r.size_limit > 0 && (uint64_t)m->at + piece.n > m->d->r.size_limit)
-		return deliver_fail(m->d, E_REFUSED, "5.2.2", "mailbox %s: size limit exceeded", path_of(m->d));
+		return deliver_fail(
+		    m->d, E_REFUSED, "5.2.2", "mailbox %s: size limit exceeded", path_of(m->d));
 	TRY(fd_write_all(m->fd, piece, m->at));
 	m->at += (off_t)piece.n;
 	return OK;
@@ -104,7 +106,8 @@ lock_dot(struct mbox *m)
 		else
 			usleep(LOCK_PAUSE_US);
 	}
-	return deliver_fail(m->d, E_BUSY, "4.2.0", "unable to create lock file %s: File exists", path);
+	return deliver_fail(
+	    m->d, E_BUSY, "4.2.0", "unable to create lock file %s: File exists", path);
 }
 
 static enum err
@@ -116,12 +119,17 @@ check_mbox(struct mbox *m, bool made)
 	if (fstat(m->fd, &st) != 0)
 		return fail_errno("stat %s", path);
 	if (!S_ISREG(st.st_mode))
-		return S_ISCHR(st.st_mode) && str_eq(m->d->r.path, STR("/dev/null")) ? OK
-			   : deliver_fail(m->d, E_REFUSED, "5.2.0", "destination %s is not a regular file", path);
-	if (st.st_nlink != 1 || lstat(path, &named) != 0 || named.st_ino != st.st_ino || named.st_dev != st.st_dev)
-		return deliver_fail(m->d, E_PERM, "4.2.0", "destination %s has several names, or another one by now", path);
+		return S_ISCHR(st.st_mode) && str_eq(m->d->r.path, STR("/dev/null"))
+			   ? OK
+			   : deliver_fail(m->d, E_REFUSED, "5.2.0",
+				 "destination %s is not a regular file", path);
+	if (st.st_nlink != 1 || lstat(path, &named) != 0 || named.st_ino != st.st_ino ||
+	    named.st_dev != st.st_dev)
+		return deliver_fail(m->d, E_PERM, "4.2.0",
+		    "destination %s has several names, or another one by now", path);
 	if (!made && st.st_uid != geteuid())
-		return deliver_fail(m->d, E_PERM, "4.2.0", "destination %s is not owned by recipient", path);
+		return deliver_fail(
+		    m->d, E_PERM, "4.2.0", "destination %s is not owned by recipient", path);
 	m->was = m->at = st.st_size;
 	return OK;
 }
@@ -152,7 +160,8 @@ deliver_mbox(struct delivering *d)
 	bool made = false;
 	enum err e = lock_dot(&m);
 
-	if (e == OK && (m.fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0 && errno == ENOENT) {
+	if (e == OK && (m.fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0 &&
+	    errno == ENOENT) {
 		m.fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 		made = m.fd >= 0;
 	}
@@ -212,12 +221,13 @@ create_in_tmp(const struct delivering *d, const char *dir, char path[4400], char
 
 	for (int i = 0; i < NAMES_TRIED; i++) {
 		clock_gettime(CLOCK_REALTIME, &now);
-		snprintf(path, 4400, "%s/tmp/%lld.P%dM%ldQ%d.%.*s", dir, (long long)now.tv_sec, (int)getpid(), now.tv_nsec / 1000, i,
-		    STR_ARG(str_sub(d->r.host, 0, 200)));
+		snprintf(path, 4400, "%s/tmp/%lld.P%dM%ldQ%d.%.*s", dir, (long long)now.tv_sec,
+		    (int)getpid(), now.tv_nsec / 1000, i, STR_ARG(str_sub(d->r.host, 0, 200)));
 		*fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 		if (*fd >= 0 && fstat(*fd, &st) == 0) {
-			snprintf(name, 300, "%lld.V%llxI%llxM%ld.%.*s", (long long)now.tv_sec, (unsigned long long)st.st_dev,
-			    (unsigned long long)st.st_ino, now.tv_nsec / 1000, STR_ARG(str_sub(d->r.host, 0, 200)));
+			snprintf(name, 300, "%lld.V%llxI%llxM%ld.%.*s", (long long)now.tv_sec,
+			    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino,
+			    now.tv_nsec / 1000, STR_ARG(str_sub(d->r.host, 0, 200)));
 			return OK;
 		}
 		if (*fd >= 0 || errno != EEXIST)
@@ -269,12 +279,15 @@ deliver_read(struct delivering *d)
 {
 	const char *path = path_of(d);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	size_t most = d->r.size_limit > 0 && d->r.size_limit < DROP_OUTPUT_MAX ? (size_t)d->r.size_limit : DROP_OUTPUT_MAX / 2;
+	size_t most = d->r.size_limit > 0 && d->r.size_limit < DROP_OUTPUT_MAX
+			  ? (size_t)d->r.size_limit
+			  : DROP_OUTPUT_MAX / 2;
 	struct stat st;
 	enum err e = OK;
 
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? fail(E_NOENT, "%s: no such file", path) : fail_errno("open %s", path);
+		return errno == ENOENT || errno == ENOTDIR ? fail(E_NOENT, "%s: no such file", path)
+							   : fail_errno("open %s", path);
 	if (fstat(fd, &st) != 0)
 		e = fail_errno("stat %s", path);
 	else if (!S_ISREG(st.st_mode))
@@ -288,7 +301,8 @@ deliver_read(struct delivering *d)
 	if (e == OK && st.st_size > 0) {
 		char *room = buf_room(&d->output, (size_t)st.st_size);
 
-		e = room ? fd_read_all(fd, room, (size_t)st.st_size, 0) : fail(E_NOSPACE, "no memory");
+		e = room ? fd_read_all(fd, room, (size_t)st.st_size, 0)
+			 : fail(E_NOSPACE, "no memory");
 		if (e == OK)
 			buf_grew(&d->output, (size_t)st.st_size);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* deliver - finishes one local delivery as the user it is for.  Started by a daemon that may be root: before it touches anything that
- * a user has a say in, it is that user. */
+/* deliver - finishes one local delivery as the user it is for.  Started by a daemon that may be
+ * root: before it touches anything that a user has a say in, it is that user. */
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
@@ -26,7 +26,8 @@ read_request(struct buf *frame, struct drop_request *r)
 	uint16_t tag;
 
 	TRY(fd_read_all(DROP_FD, head, sizeof head, -1));
-	if (!wire_get_u32(&in, &n) || !wire_get_u16(&in, &tag) || tag != DROP_TAG_REQUEST || n < 2 || n > DROP_FRAME_MAX)
+	if (!wire_get_u32(&in, &n) || !wire_get_u16(&in, &tag) || tag != DROP_TAG_REQUEST ||
+	    n < 2 || n > DROP_FRAME_MAX)
 		return fail(E_IPC, "not a request");
 	if ((room = buf_room(frame, n - 2)) == NULL)
 		return fail(E_NOSPACE, "no memory");
@@ -42,16 +43,19 @@ answer(const struct delivering *d, enum err e)
 	char why[ERR_WHY_MAX];
 
 	snprintf(why, sizeof why, "%s", e == OK ? "" : err_why());
-	(void)!drop_answer_put(&body, &(struct drop_answer){ .err = (uint32_t)e, .status = (uint32_t)d->status, .esc = str_of(d->esc),
-	    .why = str_of(why), .output = buf_str(&d->output) });
+	(void)!drop_answer_put(&body, &(struct drop_answer){ .err = (uint32_t)e,
+					  .status = (uint32_t)d->status,
+					  .esc = str_of(d->esc),
+					  .why = str_of(why),
+					  .output = buf_str(&d->output) });
 	(void)!wire_put_u32(&out, (uint32_t)body.n + 2);
 	(void)!wire_put_u16(&out, DROP_TAG_ANSWER);
 	(void)!buf_add(&out, buf_str(&body));
 	(void)!fd_write_all(DROP_FD, buf_str(&out), -1);
 }
 
-/* A mailbox may lie in a directory of root's that a group may write in, /var/mail: that group comes along, or new users could
- * have no mailbox there, nor locks. */
+/* A mailbox may lie in a directory of root's that a group may write in, /var/mail: that group comes
+ * along, or new users could have no mailbox there, nor locks. */
 static void
 add_mail_group(const struct drop_request *r, gid_t *groups, int *n)
 {
@@ -59,8 +63,8 @@ add_mail_group(const struct drop_request *r, gid_t *groups, int *n)
 	char *name = str_dup(dir);
 	struct stat st;
 
-	if (r->kind == DROP_MBOX && dir.n > 0 && lstat(name, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 && st.st_gid != 0 &&
-	    (st.st_mode & S_IWGRP) && *n < GROUPS_MOST)
+	if (r->kind == DROP_MBOX && dir.n > 0 && lstat(name, &st) == 0 && S_ISDIR(st.st_mode) &&
+	    st.st_uid == 0 && st.st_gid != 0 && (st.st_mode & S_IWGRP) && *n < GROUPS_MOST)
 		groups[(*n)++] = st.st_gid;
 	free(name);
 }
@@ -74,7 +78,10 @@ become(const struct drop_request *r)
 
 	if (geteuid() != 0)
 		return r->uid == geteuid() ? OK
-			   : fail(E_PERM, "mail for uid %u cannot be delivered: the mail system runs as uid %u", r->uid, geteuid());
+					   : fail(E_PERM,
+						 "mail for uid %u cannot be delivered: the mail "
+						 "system runs as uid %u",
+						 r->uid, geteuid());
 	if (r->uid == 0)
 		return fail(E_PERM, "mail is never delivered with the rights of root");
 	groups[0] = r->gid;
@@ -83,7 +90,8 @@ become(const struct drop_request *r)
 	add_mail_group(r, groups, &n);
 	if (r->chroot.n > 0 && (chroot(root) != 0 || chdir("/") != 0))
 		return fail_errno("chroot %s", root);
-	if (setgroups((size_t)n, groups) != 0 || setresgid(r->gid, r->gid, r->gid) != 0 || setresuid(r->uid, r->uid, r->uid) != 0)
+	if (setgroups((size_t)n, groups) != 0 || setresgid(r->gid, r->gid, r->gid) != 0 ||
+	    setresuid(r->uid, r->uid, r->uid) != 0)
 		return fail_errno("become uid %u", r->uid);
 	if (setuid(0) == 0)
 		return fail(E_PERM, "still root");
@@ -114,7 +122,11 @@ run(struct delivering *d)
 static const char *
 usual_code(enum err e)
 {
-	return e == OK ? "2.0.0" : e == E_REFUSED ? "5.2.0" : e == E_NOSPACE ? "4.2.2" : e == E_PERM ? "4.2.0" : "4.3.0";
+	return e == OK          ? "2.0.0"
+	       : e == E_REFUSED ? "5.2.0"
+	       : e == E_NOSPACE ? "4.2.2"
+	       : e == E_PERM    ? "4.2.0"
+				: "4.3.0";
 }
 
 int

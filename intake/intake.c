@@ -25,6 +25,8 @@ open_tables(struct intake *in, const struct params *p, const char *dir)
 	    str_of(p->local_recipient_maps), "local_recipient_maps", dir, &in->local_recipients));
 	TRY(maps_open(
 	    str_of(p->relay_recipient_maps), "relay_recipient_maps", dir, &in->relay_recipients));
+	TRY(maps_open(
+	    str_of(p->virtual_mailbox_maps), "virtual_mailbox_maps", dir, &in->mailboxes));
 	if (strchr(p->virtual_alias_domains, ':') == NULL)
 		return OK;
 	return maps_open(
@@ -43,6 +45,7 @@ close_tables(struct intake *in)
 	maps_close(&in->local_recipients);
 	maps_close(&in->relay_recipients);
 	maps_close(&in->virtual_domains);
+	maps_close(&in->mailboxes);
 }
 
 enum err

@@ -25,7 +25,7 @@ enum err       intake_start(const struct service *s, const char *role, struct sp
 void           intake_free(struct intake **in);        /* once g has ended */
 struct notify *intake_notify(struct intake *in);
 
-enum rcpt_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_RELAY, CLASS_OTHER };
+enum rcpt_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_VIRTUAL_MAILBOX, CLASS_RELAY, CLASS_OTHER };
 /* The class of an address in standard form, by its domain, and whether there is such a recipient as far as our tables can tell
  * (local_recipient_maps, relay_recipient_maps, virtual_alias_maps; canonical forms count as well).  Errors: a table cannot be
  * asked. */

@@ -43,11 +43,13 @@ intake_check_rcpt(struct intake *in, struct str addr, enum rcpt_class *class, bo
 
 	if (by_name != ROUTE_LOCAL)
 		TRY(is_virtual_domain(in, domain, &virtual));
-	*class = virtual                  ? CLASS_VIRTUAL_ALIAS
-		 : by_name == ROUTE_LOCAL ? CLASS_LOCAL
-		 : by_name == ROUTE_RELAY ? CLASS_RELAY
-					  : CLASS_OTHER;
+	*class = virtual                    ? CLASS_VIRTUAL_ALIAS
+		 : by_name == ROUTE_LOCAL   ? CLASS_LOCAL
+		 : by_name == ROUTE_VIRTUAL ? CLASS_VIRTUAL_MAILBOX
+		 : by_name == ROUTE_RELAY   ? CLASS_RELAY
+					    : CLASS_OTHER;
 	*known = !virtual && (*class != CLASS_LOCAL || in->local_recipients == NULL) &&
+		 (*class != CLASS_VIRTUAL_MAILBOX || in->mailboxes == NULL) &&
 		 (*class != CLASS_RELAY || in->relay_recipients == NULL);
 	/* What is rewritten to something else need not be in its own table. */
 	TRY(is_in(in, in->recipient_canonical, addr, own, known));
@@ -55,6 +57,8 @@ intake_check_rcpt(struct intake *in, struct str addr, enum rcpt_class *class, bo
 	TRY(is_in(in, in->virtual, addr, own, known));
 	if (*class == CLASS_LOCAL)
 		TRY(is_in(in, in->local_recipients, addr, true, known));
+	if (*class == CLASS_VIRTUAL_MAILBOX)
+		TRY(is_in(in, in->mailboxes, addr, own, known));
 	if (*class == CLASS_RELAY)
 		TRY(is_in(in, in->relay_recipients, addr, own, known));
 	return OK;

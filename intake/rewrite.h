@@ -15,7 +15,7 @@ struct intake {
 	struct maps          *canonical, *sender_canonical, *recipient_canonical;
 	struct maps          *virtual, *sender_bcc, *recipient_bcc;
 	struct maps          *virtual_domains;         /* NULL: virtual_alias_domains is a list of names */
-	struct maps          *local_recipients, *relay_recipients;
+	struct maps          *local_recipients, *relay_recipients, *mailboxes;
 };
 
 enum address_class { ENVELOPE_SENDER, ENVELOPE_RECIPIENT, HEADER_SENDER, HEADER_RECIPIENT };

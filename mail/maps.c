@@ -21,18 +21,19 @@ static const struct table_type types[] = {
 	{ STR("pcre"),      true,  NULL,    NULL,           NULL,        pcre_content   },
 	{ STR("cidr"),      true,  NULL,    NULL,           NULL,        cidr_content   },
 };
+
 /* clang-format on */
 
 struct table {
 	const struct table_type *type;
-	char                    *name;                 /* "alias_maps: hash:/etc/aliases" */
-	struct content          *content;              /* one of the two */
-	struct file_table       *file;
+	char *name;              /* "alias_maps: hash:/etc/aliases" */
+	struct content *content; /* one of the two */
+	struct file_table *file;
 };
 
 struct maps {
 	struct table *v;
-	size_t        n;
+	size_t n;
 };
 
 enum { SPEC_IN_NAME = 100, RULES_MAX = 1 << 20 };
@@ -49,12 +50,13 @@ enum err
 ask_answer(struct ask *a, struct str value)
 {
 	a->found = true;
-	return buf_add(a->value, value) ? OK : fail(E_IO, "value of %zu bytes is too long", value.n);
+	return buf_add(a->value, value) ? OK
+					: fail(E_IO, "value of %zu bytes is too long", value.n);
 }
 
 struct in_helper {
 	struct content *c;
-	struct ask     *a;
+	struct ask *a;
 };
 
 static enum err
@@ -103,7 +105,8 @@ take_element(struct str *rest, struct str *element)
 	while (from < rest->n && strchr(", \t\r\n", rest->p[from]) && rest->p[from] != '\0')
 		from++;
 	*rest = str_sub(*rest, from, rest->n);
-	for (; n < rest->n && (depth > 0 || rest->p[n] == '\0' || !strchr(", \t\r\n", rest->p[n])); n++) {
+	for (; n < rest->n && (depth > 0 || rest->p[n] == '\0' || !strchr(", \t\r\n", rest->p[n]));
+	     n++) {
 		if (rest->p[n] == '{')
 			depth++;
 		else if (rest->p[n] == '}' && depth-- == 0)
@@ -129,13 +132,14 @@ find_type(struct str name, const struct table_type **type)
 		if (str_distance(types[i].name, name) < str_distance(nearest->name, name))
 			nearest = &types[i];
 	}
-	return fail(E_SYNTAX, "unknown type of table \"%.*s\"; did you mean \"%s\"?", STR_ARG(name), nearest->name.p);
+	return fail(E_SYNTAX, "unknown type of table \"%.*s\"; did you mean \"%s\"?", STR_ARG(name),
+	    nearest->name.p);
 }
 
 struct compile {
 	const struct table_type *type;
-	struct str               text;
-	struct content         **out;
+	struct str text;
+	struct content **out;
 };
 
 /* "{ { rule }, { rule } }" is taken as a file with a rule a line. */
@@ -148,7 +152,8 @@ compile_rules(void *arg)
 	enum err e = in_braces(c->text, &list);
 
 	while (e == OK && (e = take_element(&list, &element)) == OK && element.n > 0)
-		if ((e = in_braces(element, &rule)) == OK && (!buf_add(&lines, rule) || !buf_addc(&lines, '\n')))
+		if ((e = in_braces(element, &rule)) == OK &&
+		    (!buf_add(&lines, rule) || !buf_addc(&lines, '\n')))
 			e = fail(E_SYNTAX, "longer than %d bytes", RULES_MAX);
 	if (e == OK)
 		e = c->type->from_text("{rules}", buf_str(&lines), c->out);
@@ -196,6 +201,17 @@ open_table(struct table *t, struct str spec, const char *what, const char *dir, 
 	return open_source(t, str_sub(spec, colon + 1, spec.n), dir, aliases);
 }
 
+/* The same error, with a name before its words. */
+static enum err
+fail_in(enum err e, const char *name)
+{
+	char *why = mem_dup(err_why());
+
+	e = fail(e, "%s%s%s", name, name[0] ? ": " : "", why);
+	free(why);
+	return e;
+}
+
 static WAITS enum err
 open_all(struct maps *m, struct str spec, const char *what, const char *dir, bool aliases)
 {
@@ -209,15 +225,10 @@ open_all(struct maps *m, struct str spec, const char *what, const char *dir, boo
 		t = &m->v[m->n++];
 		*t = (struct table){ .name = NULL };
 		e = open_table(t, element, what, dir, aliases);
-		if (e != OK) {
-			char *why = mem_dup(err_why());
-
-			e = fail(e, "%s: %s", t->name, why);
-			free(why);
-			return e;
-		}
+		if (e != OK)
+			return fail_in(e, t->name);
 	}
-	return e;
+	return e == OK ? OK : fail_in(e, what);
 }
 
 static WAITS enum err

@@ -10,12 +10,14 @@ enum { KEY_MAX = 64 << 10 };
 static bool
 is_whole(struct str local, char delimiter)
 {
-	static const struct str whole[] = { STR("mailer-daemon"), STR("postmaster"), STR("double-bounce") };
+	static const struct str whole[] = { STR("mailer-daemon"), STR("postmaster"),
+		STR("double-bounce") };
 
 	for (size_t i = 0; i < countof(whole); i++)
 		if (str_ieq(local, whole[i]))
 			return true;
-	return delimiter == '-' && (str_istarts(local, STR("owner-")) || str_iends(local, STR("-request")));
+	return delimiter == '-' &&
+	       (str_istarts(local, STR("owner-")) || str_iends(local, STR("-request")));
 }
 
 /* Length of the part before the delimiter; all of it when there is none. */
@@ -24,6 +26,9 @@ user_length(struct str local, const char *delimiters)
 {
 	size_t n = 0;
 
+	/* What is quoted is one word. */
+	if (local.n > 0 && local.p[0] == '"')
+		return local.n;
 	while (n < local.n && (local.p[n] == '\0' || strchr(delimiters, local.p[n]) == NULL))
 		n++;
 	return n == 0 || n == local.n || is_whole(local, local.p[n]) ? local.n : n;
@@ -36,7 +41,8 @@ ask_for(struct maps *m, struct str local, struct str domain, struct buf *value, 
 	struct buf key = BUF(KEY_MAX);
 	enum err e;
 
-	if (buf_add(&key, local) && (domain.n == 0 || (buf_addc(&key, '@') && buf_add(&key, domain))))
+	if (buf_add(&key, local) &&
+	    (domain.n == 0 || (buf_addc(&key, '@') && buf_add(&key, domain))))
 		e = maps_find(m, buf_str(&key), MAPS_FIXED, value, found);
 	else
 		e = fail(E_IO, "address too long to look up");
@@ -45,8 +51,8 @@ ask_for(struct maps *m, struct str local, struct str domain, struct buf *value, 
 }
 
 enum err
-maps_find_address(struct maps *m, struct str addr, const char *delimiters, bool own, struct buf *value,
-    struct buf *ext, bool *found)
+maps_find_address(struct maps *m, struct str addr, const char *delimiters, bool own,
+    struct buf *value, struct buf *ext, bool *found)
 {
 	struct str local = address_local(addr), domain = address_domain(addr), none = STR("");
 	size_t n = user_length(local, delimiters);

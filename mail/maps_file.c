@@ -16,7 +16,9 @@
 #include "util/mem.h"
 #include "util/proc.h"
 
-enum { LOOK_EVERY_S = 1, SETTLED_AFTER_S = 1, TEXT_MAX = 1 << 30, LOOK_WAIT_S = 60 };
+enum { SETTLED_AFTER_S = 1, TEXT_MAX = 1 << 30, LOOK_WAIT_S = 60 };
+
+int64_t file_table_look_ms = 1000;
 
 struct stamp {
 	bool there;
@@ -197,7 +199,7 @@ look(struct file_table *t)
 	t->looking = true;
 	e = task_self() ? task_offload(do_look, &l) : do_look(&l);
 	t->looking = false;
-	t->next_look = time_after(time_now(), LOOK_EVERY_S);
+	t->next_look = time_after_ms(time_now(), file_table_look_ms);
 	t->seen = l.seen;
 	if (l.fresh) {
 		content_drop(&t->now);

@@ -9,6 +9,8 @@
 #include "util/map_db.h"
 #include "util/mem.h"
 
+enum { SMALL = 1 << 20, TRIES = 3 };
+
 struct made {
 	struct content c;
 	char *path;
@@ -18,14 +20,35 @@ struct made {
 };
 
 static bool
+same_place(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool
+same_state(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool
 replaced(const struct made *m)
 {
 	struct stat st;
 
-	return stat(m->path, &st) < 0 || st.st_dev != m->opened.st_dev ||
-	       st.st_ino != m->opened.st_ino || st.st_size != m->opened.st_size ||
-	       st.st_mtim.tv_sec != m->opened.st_mtim.tv_sec ||
-	       st.st_mtim.tv_nsec != m->opened.st_mtim.tv_nsec;
+	return stat(m->path, &st) < 0 || !same_place(&st, &m->opened) ||
+	       !same_state(&st, &m->opened);
+}
+
+/* A file that has another in its place now is whole, whatever that other is. */
+static bool
+changed_in_place(const struct made *m)
+{
+	struct stat st;
+
+	return stat(m->path, &st) == 0 && same_place(&st, &m->opened) &&
+	       !same_state(&st, &m->opened);
 }
 
 static enum err
@@ -56,24 +79,57 @@ made_free(struct content *c)
 }
 
 static enum err
-made_new(const char *path, bool cdb, struct content **out)
+made_open(struct made *m, const char *path, bool cdb)
 {
-	static const struct content_type type = { made_find, made_free, .quick = false };
-	struct made *m = mem_new(sizeof *m);
-	enum err e = OK;
-
-	m->c = (struct content){ &type, 1 };
 	m->path = mem_dup(path);
 	/* Before it is opened: if it changes in between, it counts as replaced, which is the safe
 	 * side. */
 	if (stat(path, &m->opened) < 0)
-		e = fail_errno("%s", path);
-	if (e == OK)
-		e = cdb ? map_cdb_open(path, &m->cdb) : map_db_open(path, &m->db);
-	if (e == OK)
+		return fail_errno("%s", path);
+	return cdb ? map_cdb_open(path, &m->cdb) : map_db_open(path, &m->db);
+}
+
+/* The table is as large as its file, about.  What is read while the file changes is not taken. */
+static enum err
+read_all(struct made *m, struct content **out)
+{
+	enum err e;
+
+	*out = index_empty();
+	e = m->db ? map_db_each(m->db, index_put, *out) : map_cdb_each(m->cdb, index_put, *out);
+	if (e == OK && changed_in_place(m))
+		e = fail(E_BUSY, "%s: changed while it was read", m->path);
+	if (e != OK)
+		content_drop(out);
+	return e;
+}
+
+static enum err
+made_try(const char *path, bool cdb, struct content **out)
+{
+	static const struct content_type type = { made_find, made_free, .quick = false };
+	struct made *m = mem_new(sizeof *m);
+	enum err e;
+
+	m->c = (struct content){ &type, 1 };
+	e = made_open(m, path, cdb);
+	if (e == OK && m->opened.st_size > SMALL) {
 		*out = &m->c;
-	else
-		made_free(&m->c);
+		return OK;
+	}
+	if (e == OK)
+		e = read_all(m, out);
+	made_free(&m->c);
+	return e;
+}
+
+static enum err
+made_new(const char *path, bool cdb, struct content **out)
+{
+	enum err e = made_try(path, cdb, out);
+
+	for (int i = 1; i < TRIES && e == E_BUSY; i++)
+		e = made_try(path, cdb, out);
 	return e;
 }
 

@@ -6,16 +6,18 @@
 #include "util/map.h"
 #include "util/mem.h"
 
+enum { DUPLICATES_TOLD = 10 };
+
 struct entry {
 	struct map_node node;
-	char           *key;
-	char           *value;
-	size_t          n;
+	char *key;
+	char *value;
+	size_t n;
 };
 
 struct index {
 	struct content c;
-	struct map     entries;
+	struct map entries;
 };
 
 static enum err
@@ -49,7 +51,8 @@ index_free(struct content *c)
 	free(x);
 }
 
-static const struct content_type index_type = { index_find, index_free, .quick = true, .instant = true };
+static const struct content_type index_type = { index_find, index_free, .quick = true,
+	.instant = true };
 
 static struct index *
 index_new(void)
@@ -60,25 +63,62 @@ index_new(void)
 	return x;
 }
 
-/* False: there is one with this key already, which stays. */
+static void
+entry_set(struct entry *e, struct str value)
+{
+	free(e->value);
+	e->value = str_dup(value);
+	e->n = value.n;
+}
+
+/* False: there is one with this key already; it stays, or, with replace, gets the new value. */
 static bool
-index_add(struct index *x, struct str key, struct str value)
+put(struct index *x, struct str key, struct str value, bool replace)
+{
+	struct map_node *there = map_get(&x->entries, key);
+	struct entry *e;
+
+	if (there == NULL) {
+		e = mem_new(sizeof *e);
+		e->key = str_dup(key);
+		entry_set(e, value);
+		map_put(&x->entries, (struct str){ e->key, key.n }, &e->node);
+	} else if (replace) {
+		entry_set(container_of(there, struct entry, node), value);
+	}
+	return there == NULL;
+}
+
+static bool
+put_folded(struct index *x, struct str key, struct str value, bool replace)
 {
 	struct buf folded = BUF(key.n + 1);
-	struct entry *e;
 	bool added;
 
 	maptext_fold(key, &folded);
-	added = map_get(&x->entries, buf_str(&folded)) == NULL;
-	if (added) {
-		e = mem_new(sizeof *e);
-		e->key = str_dup(buf_str(&folded));
-		e->value = str_dup(value);
-		e->n = value.n;
-		map_put(&x->entries, (struct str){ e->key, folded.n }, &e->node);
-	}
+	added = put(x, buf_str(&folded), value, replace);
 	buf_free(&folded);
 	return added;
+}
+
+struct content *
+index_empty(void)
+{
+	return &index_new()->c;
+}
+
+enum err
+index_put(void *index, struct str key, struct str value)
+{
+	put(container_of((struct content *)index, struct index, c), key, value, false);
+	return OK;
+}
+
+static void
+warn_of_duplicate(const char *file, struct str key, unsigned *n)
+{
+	if (++*n <= DUPLICATES_TOLD)
+		log_warn("%s: duplicate entry: \"%.*s\"", file, STR_ARG(key));
 }
 
 enum err
@@ -88,14 +128,17 @@ index_content(const char *file, struct str text, bool aliases, struct content **
 	struct maptext *t = maptext_open(file, text);
 	struct index *x = index_new();
 	struct str key, value;
+	unsigned duplicates = 0;
 	bool more = true;
 	enum err e = OK;
 
 	while (e == OK && more) {
 		e = maptext_entry(t, form, &key, &value, &more);
-		if (e == OK && more && !index_add(x, key, value))
-			log_warn("%s: duplicate entry: \"%.*s\"", file, STR_ARG(key));
+		if (e == OK && more && !put_folded(x, key, value, false))
+			warn_of_duplicate(file, key, &duplicates);
 	}
+	if (duplicates > DUPLICATES_TOLD)
+		log_warn("%s: %u duplicate entries in all", file, duplicates);
 	maptext_close(&t);
 	if (e == OK)
 		*out = &x->c;
@@ -132,7 +175,7 @@ inline_content(struct str text, struct content **out)
 	while ((e = take_element(&text, &element)) == OK && element.n > 0) {
 		if ((e = inline_pair(element, &key, &value)) != OK)
 			break;
-		index_add(x, key, value);
+		put_folded(x, key, value, true);
 	}
 	if (e == OK && x->entries.n == 0)
 		e = fail(E_SYNTAX, "no entry between the braces");
@@ -145,7 +188,7 @@ inline_content(struct str text, struct content **out)
 
 struct fixed {
 	struct content c;
-	char          *text;
+	char *text;
 };
 
 static enum err
@@ -184,7 +227,8 @@ fixed_new(const struct content_type *type, struct str text, struct content **out
 enum err
 static_content(struct str text, struct content **out)
 {
-	static const struct content_type type = { static_find, fixed_free, .quick = true, .instant = true };
+	static const struct content_type type = { static_find, fixed_free, .quick = true,
+		.instant = true };
 
 	if (text.n > 0 && text.p[0] == '{')
 		TRY(in_braces(text, &text));
@@ -194,7 +238,8 @@ static_content(struct str text, struct content **out)
 enum err
 fail_content(struct str text, struct content **out)
 {
-	static const struct content_type type = { fail_find, fixed_free, .quick = true, .instant = true };
+	static const struct content_type type = { fail_find, fixed_free, .quick = true,
+		.instant = true };
 
 	return fixed_new(&type, text, out);
 }

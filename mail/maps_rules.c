@@ -268,17 +268,18 @@ search(const struct rules *rules, const struct subject *s, struct ask *a)
 
 	for (size_t i = 0; i < rules->n; i++) {
 		const struct rule *r = &rules->v[i];
+		enum match match;
 		bool matched;
 		enum err e;
 
 		if (r->pattern == NULL)
 			continue;
-		e = rules->kind->match(r->pattern, s, spans, r->highest + 1, &matched);
+		e = rules->kind->match(r->pattern, s, spans, r->highest + 1, &match);
 		if (e != OK) {
 			snprintf(why, sizeof why, "%s", err_why());
 			return fail(e, "%s:%u:1: %s", rules->file, r->line, why);
 		}
-		matched = matched != r->negated;
+		matched = match == (r->negated ? MATCH_NO : MATCH_YES);
 		if (r->is_if && !matched)
 			i = r->endif;
 		else if (!r->is_if && matched)

@@ -16,13 +16,16 @@ struct subject {
 	bool        thorough;
 };
 
+/* NEITHER: the pattern is not about such a subject, and its opposite is not either. */
+enum match { MATCH_NO, MATCH_YES, MATCH_NEITHER };
+
 struct rule_kind {
 	bool by_address;                               /* patterns are words, not /between delimiters/flags */
 	bool helper_only;                              /* the matcher has no limits: never in the logic thread */
 	/* E_SYNTAX: *at is the byte of pattern that the words are about. */
 	enum err (*compile)(struct str pattern, struct str flags, void **out, unsigned *groups, size_t *at);
 	/* E_BUSY without s->thorough: it takes longer than the logic thread has time. */
-	enum err (*match)(const void *compiled, const struct subject *s, struct map_pcre_span *spans, size_t n, bool *matched);
+	enum err (*match)(const void *compiled, const struct subject *s, struct map_pcre_span *spans, size_t n, enum match *match);
 	void     (*free)(void *compiled);
 };
 extern const struct rule_kind rule_regexp, rule_pcre, rule_cidr;

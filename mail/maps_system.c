@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unix:passwd.byname and unix:group.byname: the accounts of this host, as a line of /etc/passwd or /etc/group. */
+/* unix:passwd.byname and unix:group.byname: the accounts of this host, as a line of /etc/passwd or
+ * /etc/group. */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -23,8 +24,9 @@ passwd_line(const char *name, char *room, size_t size, struct buf *out, bool *fo
 	int code = getpwnam_r(name, &pw, room, size, &got);
 
 	*found = got != NULL;
-	if (got && !buf_printf(out, "%s:%s:%lu:%lu:%s:%s:%s", pw.pw_name, pw.pw_passwd, (unsigned long)pw.pw_uid,
-			(unsigned long)pw.pw_gid, pw.pw_gecos, pw.pw_dir, pw.pw_shell))
+	if (got && !buf_printf(out, "%s:%s:%lu:%lu:%s:%s:%s", pw.pw_name, pw.pw_passwd,
+		       (unsigned long)pw.pw_uid, (unsigned long)pw.pw_gid, pw.pw_gecos, pw.pw_dir,
+		       pw.pw_shell))
 		return E2BIG;
 	return got ? 0 : code;
 }
@@ -45,7 +47,8 @@ group_line(const char *name, char *room, size_t size, struct buf *out, bool *fou
 	return fits ? 0 : E2BIG;
 }
 
-/* What the C library says of a name that is not there depends on where it looked; see getpwnam(3). */
+/* What the C library says of a name that is not there depends on where it looked; see getpwnam(3).
+ */
 static bool
 says_none(int code)
 {

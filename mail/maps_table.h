@@ -42,7 +42,10 @@ enum err unix_content(struct str text, struct content **out) MUST_USE;
 enum err fail_content(struct str text, struct content **out) MUST_USE;
 /* An index of the text of a table, whose name is file.  The first of several entries with one key counts. */
 enum err index_content(const char *file, struct str text, bool aliases, struct content **out) MUST_USE;
-/* Files made by postmap. */
+/* One to be filled before it is used: keys as given, the first of several counts.  index is the content; for map_db_each(). */
+struct content *index_empty(void);
+enum err        index_put(void *index, struct str key, struct str value);
+/* Files made by postmap; a small one is read into an index, so that no lookup waits for another thread. */
 enum err db_content(const char *path, struct content **out) MUST_USE;
 enum err cdb_content(const char *path, struct content **out) MUST_USE;
 /* The text of a pattern table. */
@@ -68,6 +71,7 @@ struct table_type {
 };
 
 /* A table whose content comes from files and follows them. */
+extern int64_t file_table_look_ms;                     /* between looks at the files; tests shorten it */
 struct file_table;
 struct file_table *file_table_new(const struct table_type *type, const char *name, const char *path, bool aliases);
 void               file_table_free(struct file_table **t);

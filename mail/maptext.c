@@ -9,10 +9,10 @@
 #include "util/mem.h"
 
 struct maptext {
-	const char        *name;
+	const char *name;
 	struct conf_lines *lines;
-	struct str         joined;                     /* the present logical line, untrimmed */
-	struct buf         key;                        /* name of an alias without its quotes */
+	struct str joined; /* the present logical line, untrimmed */
+	struct buf key;    /* name of an alias without its quotes */
 };
 
 struct maptext *
@@ -46,7 +46,7 @@ maptext_error(const struct maptext *t, const char *at, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof what, fmt, ap);
 	va_end(ap);
-	conf_position(t->lines, (size_t)(at - t->joined.p), &line, &column);
+	conf_position(t->lines, at ? (size_t)(at - t->joined.p) : 0, &line, &column);
 	return fail(E_SYNTAX, "%s:%u:%u: %s", t->name, line, column, what);
 }
 
@@ -70,8 +70,8 @@ maptext_line(struct maptext *t, struct str *line, bool *more)
 	if (nul < t->joined.n)
 		return maptext_error(t, t->joined.p + nul, "NUL byte");
 	if (is_blank(t->joined.p[0]))
-		return maptext_error(
-		    t, t->joined.p, "starts with a blank, but there is no line before it to continue");
+		return maptext_error(t, t->joined.p,
+		    "starts with a blank, but there is no line before it to continue");
 	return OK;
 }
 
@@ -106,7 +106,8 @@ table_entry(const struct maptext *t, struct str line, struct str *key, struct st
 	return OK;
 }
 
-/* The name of an alias, and where its colon is.  Outside quotes a backslash makes the next byte plain, too. */
+/* The name of an alias, and where its colon is.  Outside quotes a backslash makes the next byte
+ * plain, too. */
 static enum err
 alias_name(struct maptext *t, struct str line, size_t *colon)
 {
@@ -125,7 +126,7 @@ alias_name(struct maptext *t, struct str line, size_t *colon)
 			return maptext_error(t, line.p + i, "the name of an alias has no domain");
 		if (c == '\\' && i + 1 < line.n)
 			c = line.p[++i];
-		buf_addc(&t->key, c);                  /* fits: its ceiling is the file's size */
+		buf_addc(&t->key, c); /* fits: its ceiling is the file's size */
 		if (quote < line.n || !is_blank(c))
 			kept = t->key.n;
 	}
@@ -150,14 +151,16 @@ alias_entry(struct maptext *t, struct str line, struct str *key, struct str *val
 }
 
 enum err
-maptext_entry(struct maptext *t, enum maptext_form form, struct str *key, struct str *value, bool *more)
+maptext_entry(
+    struct maptext *t, enum maptext_form form, struct str *key, struct str *value, bool *more)
 {
 	struct str line = { "", 0 };
 
 	TRY(maptext_line(t, &line, more));
 	if (!*more)
 		return OK;
-	return form == MAPTEXT_ALIASES ? alias_entry(t, line, key, value) : table_entry(t, line, key, value);
+	return form == MAPTEXT_ALIASES ? alias_entry(t, line, key, value)
+				       : table_entry(t, line, key, value);
 }
 
 unsigned

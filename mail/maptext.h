@@ -26,7 +26,7 @@ void     maptext_close(struct maptext **t);
 enum err maptext_line(struct maptext *t, struct str *line, bool *more) MUST_USE;
 /* Next entry, in the case it is written in; valid until the next call.  OK with *more false at the end. */
 enum err maptext_entry(struct maptext *t, enum maptext_form form, struct str *key, struct str *value, bool *more) MUST_USE;
-/* The error for what is at this byte of the present line. */
+/* The error for what is at this byte of the present line; NULL: for the line. */
 enum err maptext_error(const struct maptext *t, const char *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 unsigned maptext_number(const struct maptext *t);       /* of the line that the present one starts with */

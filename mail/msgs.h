@@ -208,7 +208,9 @@ MESSAGES(M)
 MESSAGE_PARTS(M)
 #undef M
 
-enum rcpt_status { RCPT_SENT, RCPT_DEFERRED, RCPT_BOUNCED };
+/* PASSED is not an end: another transport is to deliver it, text names that and its next hop ("lmtp:unix:private/lmtp").  Only for the
+ * recipient of a delivery of one. */
+enum rcpt_status { RCPT_SENT, RCPT_DEFERRED, RCPT_BOUNCED, RCPT_PASSED };
 /* Who tells the sender that it was sent, if he wants to know (RFC 3461 section 5.2): DELIVERED: we do; RELAYED: we do, the next
  * host knows no DSN; PASSED: the next host has taken that over; EXPANDED: we do, it went on to other addresses. */
 enum rcpt_action { ACTION_DELIVERED, ACTION_RELAYED, ACTION_PASSED, ACTION_EXPANDED };

@@ -39,6 +39,15 @@
 	P(text, virtual_alias_domains,              "$virtual_alias_maps", 0, 4096, "Domains all of whose addresses are virtual aliases: names, or tables with the domain as key.") \
 	P(num,  virtual_alias_expansion_limit,      "1000",             1, 1000000, "Most addresses that one comes to by virtual aliases.") \
 	P(num,  virtual_alias_recursion_limit,      "1000",             1, 1000000, "Most steps of virtual aliases.") \
+	P(text, virtual_mailbox_domains,            "",                 0, 65536, "Domains whose addresses have mailboxes in virtual_mailbox_maps.") \
+	P(text, virtual_mailbox_maps,               "",                 0, 4096, "Tables of mailboxes below virtual_mailbox_base, by address; a Maildir ends in /.") \
+	P(text, virtual_mailbox_base,               "",                 0, 4096, "Directory that all virtual mailboxes are below.") \
+	P(text, virtual_uid_maps,                   "",                 0, 4096, "Tables of the user id that owns a virtual mailbox.") \
+	P(text, virtual_gid_maps,                   "",                 0, 4096, "Tables of the group id of a virtual mailbox.") \
+	P(num,  virtual_minimum_uid,                "100",              1, 1LL << 31, "Least user id that virtual_uid_maps may give.") \
+	P(size, virtual_mailbox_limit,              "51200000",         0, 1LL << 50, "Largest virtual mailbox file; 0: no limit.") \
+	P(text, virtual_transport,                  "virtual",          1, 1024, "Transport (and optional next hop) of mail to virtual_mailbox_domains.") \
+	P(num,  unknown_virtual_mailbox_reject_code, "550",             400, 599, "Reply code of: User unknown in virtual mailbox table.") \
 	P(text, propagate_unmatched_extensions,     "canonical, virtual", 0, 256, "Tables whose results take over the extension of the address asked for.") \
 	P(text, default_transport,                  "smtp",             1, 1024, "Transport (and optional next hop) of mail that is not local.") \
 	P(text, relay_transport,                    "relay",            1, 1024, "Transport (and optional next hop) of mail to relay_domains.") \

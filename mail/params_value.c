@@ -227,6 +227,7 @@ param_check(const struct param *d, struct str text)
 		{ "mydomain",                  check_host          },
 		{ "mydestination",             check_names         },
 		{ "relay_domains",             check_domains_below },
+		{ "virtual_mailbox_domains",   check_names         },
 		{ "relayhost",                 check_relayhost     },
 		{ "default_transport",         check_transport     },
 		{ "relay_transport",           check_transport     },

@@ -43,6 +43,8 @@ route_class(const struct params *p, struct str domain)
 {
 	if (domain.n == 0 || list_has(str_of(p->mydestination), domain, false) || is_own_literal(domain))
 		return ROUTE_LOCAL;
+	if (list_has(str_of(p->virtual_mailbox_domains), domain, false))
+		return ROUTE_VIRTUAL;
 	if (list_has(str_of(p->relay_domains), domain, true))
 		return ROUTE_RELAY;
 	return ROUTE_DEFAULT;
@@ -64,11 +66,12 @@ route_find(const struct params *p, struct str rcpt, struct route *r)
 
 	r->class = route_class(p, domain);
 	spec = str_of(r->class == ROUTE_LOCAL ? p->local_transport :
+		r->class == ROUTE_VIRTUAL     ? p->virtual_transport :
 		r->class == ROUTE_RELAY       ? p->relay_transport :
 						p->default_transport);
 	colon = str_find(spec, ':');
 	nexthop = str_trim(str_sub(spec, colon < spec.n ? colon + 1 : colon, spec.n));
-	if (nexthop.n == 0 && r->class != ROUTE_LOCAL)
+	if (nexthop.n == 0 && r->class != ROUTE_LOCAL && r->class != ROUTE_VIRTUAL)
 		nexthop = str_of(p->relayhost);
 	if (nexthop.n == 0)
 		nexthop = domain.n > 0 ? domain : str_of(p->myhostname);

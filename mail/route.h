@@ -7,7 +7,7 @@
 #include "util/buf.h"
 
 /* Address classes, as in Postfix's ADDRESS_CLASS_README. */
-enum route_class { ROUTE_LOCAL, ROUTE_RELAY, ROUTE_DEFAULT };
+enum route_class { ROUTE_LOCAL, ROUTE_VIRTUAL, ROUTE_RELAY, ROUTE_DEFAULT };
 struct route {
 	enum route_class class;
 	struct buf       transport;                    /* service name in master.cf */

@@ -112,8 +112,8 @@ own(const char *path, const struct owner *o)
 	return e;
 }
 
-/* Its files belong to those who handed them in; postdrop, by its group, is the only way in.  Without that group only root and
- * the mail system itself can hand in mail. */
+/* Its files belong to those who handed them in; postdrop, by its group, is the only way in.  Without that group
+ * only root and the mail system itself can hand in mail. */
 static enum err
 make_maildrop(const struct params *p, const struct owner *o)
 {

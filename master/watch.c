@@ -3,8 +3,8 @@
 
 #include "util/log.h"
 
-/* A worker that leaves so many probes unanswered, spread over daemon_timeout, is killed.  Counted, not timed: a host that
- * was suspended must not find all its workers guilty. */
+/* A worker that leaves so many probes unanswered, spread over daemon_timeout, is killed.  Counted, not timed: a host
+ * that was suspended must not find all its workers guilty. */
 enum { CHECK_PAUSE_MS = 500, UNANSWERED_MAX = 5, STALLED_CHECKS = 2 };
 
 /* Look at the board; true when it has moved. */
@@ -63,8 +63,8 @@ probe(struct master *m, struct worker *w)
 	w->unanswered = beats == w->beats_at_probe ? w->unanswered + 1 : 0;
 	w->beats_at_probe = beats;
 	if (w->unanswered > UNANSWERED_MAX) {
-		log_warn("service %s: process %s pid %d has not moved for %lld seconds; killing it", w->service, w->path,
-		    (int)w->pid, m->params.daemon_timeout);
+		log_warn("service %s: process %s pid %d has not moved for %lld seconds; killing it", w->service,
+		    w->path, (int)w->pid, m->params.daemon_timeout);
 		child_kill(w);
 	} else {
 		child_say(w, 'P');

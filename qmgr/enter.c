@@ -67,6 +67,10 @@ enter_route(void *arg, struct str addr, struct str *transport, struct str *nexth
 	(void)arg;
 	*transport = buf_str(&r->transport);
 	*nexthop = buf_str(&r->nexthop);
+	/* local looks at no next hop.  Each of its users is a destination of his own, so that the
+	 * slow command of one holds up nobody else. */
+	if (r->class == ROUTE_LOCAL && str_eq(*transport, STR("local")))
+		*nexthop = addr;
 }
 
 static bool

@@ -230,6 +230,30 @@ site_words(const struct result *res)
 	return res->outcomes[0].text;
 }
 
+/* Its only recipient is another transport's to deliver.  That lasts until the message is read anew; then it is asked of
+ * the first one again. */
+static bool
+parcel_passed(struct sched *s, struct parcel *g, const struct result *res)
+{
+	const struct msg_outcome *o = res->outcomes;
+	struct dest *former = g->dest;
+	size_t colon;
+
+	if (g->n != 1 || res->n != 1 || o->status != RCPT_PASSED || parcel_rcpt(g, o->index) == NULL)
+		return false;
+	colon = str_find(o->text, ':');
+	if (colon == 0)
+		return false;
+	g->dest = dest_get(s, str_sub(o->text, 0, colon), str_sub(o->text, colon + 1, o->text.n));
+	dest_ref(s, g->dest);
+	dest_unref(s, former);
+	if (parcel_message(g)->held || parcel_message(g)->deleted)
+		parcel_set(s, g, G_HELD);
+	else
+		parcel_ready(s, g, false);
+	return true;
+}
+
 void
 delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 {
@@ -245,7 +269,7 @@ delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 		s->stats.recipients -= m->pending;
 		m->pending = 0;
 		parcel_done(s, g);
-	} else {
+	} else if (!parcel_passed(s, g, res)) {
 		/* What a lost agent did is tried again early: it may have been about to succeed. */
 		backoff = res->site == SITE_UNKNOWN && res->n == 0
 			      ? jitter(s, s->settings.minimal_backoff * SECOND)

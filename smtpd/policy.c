@@ -68,6 +68,9 @@ unknown(const struct params *p, enum rcpt_class class, struct str given, struct 
 	if (class == CLASS_LOCAL) {
 		table = "local recipient";
 		code = p->unknown_local_recipient_reject_code;
+	} else if (class == CLASS_VIRTUAL_MAILBOX) {
+		table = "virtual mailbox";
+		code = p->unknown_virtual_mailbox_reject_code;
 	} else if (class == CLASS_RELAY) {
 		table = "relay recipient";
 		code = p->unknown_relay_recipient_reject_code;

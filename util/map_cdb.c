@@ -10,9 +10,9 @@
 #include "util/mem.h"
 
 struct map_cdb {
-	pthread_mutex_t lock;                          /* a lookup notes in the handle where it is */
-	struct cdb      cdb;
-	char           *path;
+	pthread_mutex_t lock; /* a lookup notes in the handle where it is */
+	struct cdb cdb;
+	char *path;
 };
 
 struct map_cdb_maker {
@@ -101,7 +101,8 @@ map_cdb_get(struct map_cdb *c, struct str key, struct buf *value, bool *found)
 }
 
 enum err
-map_cdb_each(struct map_cdb *c, enum err (*each)(void *arg, struct str key, struct str value), void *arg)
+map_cdb_each(
+    struct map_cdb *c, enum err (*each)(void *arg, struct str key, struct str value), void *arg)
 {
 	enum err e = OK;
 	unsigned at;
@@ -113,7 +114,8 @@ map_cdb_each(struct map_cdb *c, enum err (*each)(void *arg, struct str key, stru
 		const void *k = cdb_get(&c->cdb, cdb_keylen(&c->cdb), cdb_keypos(&c->cdb));
 		const void *v = cdb_get(&c->cdb, cdb_datalen(&c->cdb), cdb_datapos(&c->cdb));
 
-		if ((k == NULL && cdb_keylen(&c->cdb) > 0) || (v == NULL && cdb_datalen(&c->cdb) > 0))
+		if ((k == NULL && cdb_keylen(&c->cdb) > 0) ||
+		    (v == NULL && cdb_datalen(&c->cdb) > 0))
 			e = corrupt(c);
 		else
 			e = each(arg, without_nul(k, cdb_keylen(&c->cdb)),

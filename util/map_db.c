@@ -11,7 +11,7 @@
 
 #include "util/mem.h"
 
-enum { CACHE_READ = 128 << 10, CACHE_WRITE = 16 << 20 };
+enum { CACHE_READ = 128 << 10, CACHE_WRITE = 16 << 20, LOCK_TRIES = 10, LOCK_PAUSE_US = 10000 };
 
 struct map_db {
 	pthread_mutex_t lock; /* a handle of libdb without an environment serves one at a time */
@@ -67,6 +67,18 @@ open_as(const char *path, DBTYPE type, uint32_t flags, uint32_t cache, struct ma
 	return OK;
 }
 
+/* Postfix's postmap writes in place and holds this lock the while, usually not for long. */
+static bool
+is_locked(int fd)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+			return false;
+		usleep(LOCK_PAUSE_US);
+	}
+	return true;
+}
+
 enum err
 map_db_open(const char *path, struct map_db **out)
 {
@@ -81,8 +93,7 @@ map_db_open(const char *path, struct map_db **out)
 		close(fd);
 		return fail(E_IO, "%s: not a file", path);
 	}
-	/* Postfix's postmap writes in place and holds this lock the while. */
-	locked = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	locked = is_locked(fd);
 	e = locked ? fail(E_BUSY, "%s: locked by another process", path)
 		   : open_as(path, DB_UNKNOWN, DB_RDONLY, CACHE_READ, out);
 	close(fd);

@@ -10,20 +10,20 @@ enum { HEAP_KIB = 8 << 10, WORDS = 200 };
 
 struct map_pcre {
 	pcre2_code *code;
-	unsigned    groups;
+	unsigned groups;
 };
 
 static const struct {
 	unsigned ours;
 	uint32_t theirs;
 } flag_names[] = {
-	{ MAP_PCRE_ICASE,          PCRE2_CASELESS       },
-	{ MAP_PCRE_MULTILINE,      PCRE2_MULTILINE      },
-	{ MAP_PCRE_DOTALL,         PCRE2_DOTALL         },
-	{ MAP_PCRE_EXTENDED,       PCRE2_EXTENDED       },
-	{ MAP_PCRE_ANCHORED,       PCRE2_ANCHORED       },
-	{ MAP_PCRE_DOLLAR_ENDONLY, PCRE2_DOLLAR_ENDONLY },
-	{ MAP_PCRE_UNGREEDY,       PCRE2_UNGREEDY       },
+	{MAP_PCRE_ICASE,           PCRE2_CASELESS      },
+	{ MAP_PCRE_MULTILINE,      PCRE2_MULTILINE     },
+	{ MAP_PCRE_DOTALL,         PCRE2_DOTALL        },
+	{ MAP_PCRE_EXTENDED,       PCRE2_EXTENDED      },
+	{ MAP_PCRE_ANCHORED,       PCRE2_ANCHORED      },
+	{ MAP_PCRE_DOLLAR_ENDONLY, PCRE2_DOLLAR_ENDONLY},
+	{ MAP_PCRE_UNGREEDY,       PCRE2_UNGREEDY      },
 };
 
 static bool
@@ -48,8 +48,8 @@ map_pcre_compile(struct str pattern, unsigned flags, struct map_pcre **out, size
 		if (flags & flag_names[i].ours)
 			options |= flag_names[i].theirs;
 	if (has_high_bytes(pattern))
-		code = pcre2_compile(
-		    (PCRE2_SPTR)pattern.p, pattern.n, options | utf, &why, at, NULL);
+		code =
+		    pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, options | utf, &why, at, NULL);
 	/* Errors of the encoding are negative: then it is bytes. */
 	if (code == NULL && why <= 0)
 		code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, options, &why, at, NULL);
@@ -88,14 +88,16 @@ tell(pcre2_match_data *data, int groups, struct map_pcre_span *spans, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		spans[i] = (struct map_pcre_span){ SIZE_MAX, 0 };
 		/* \K can put the start of a match after its end. */
-		if (i < (size_t)groups && ends[2 * i] != PCRE2_UNSET && ends[2 * i] <= ends[2 * i + 1])
-			spans[i] = (struct map_pcre_span){ ends[2 * i], ends[2 * i + 1] - ends[2 * i] };
+		if (i < (size_t)groups && ends[2 * i] != PCRE2_UNSET &&
+		    ends[2 * i] <= ends[2 * i + 1])
+			spans[i] =
+			    (struct map_pcre_span){ ends[2 * i], ends[2 * i + 1] - ends[2 * i] };
 	}
 }
 
 enum err
-map_pcre_match(const struct map_pcre *p, struct str subject, unsigned limit, struct map_pcre_span *spans,
-    size_t n, bool *matched)
+map_pcre_match(const struct map_pcre *p, struct str subject, unsigned limit,
+    struct map_pcre_span *spans, size_t n, bool *matched)
 {
 	pcre2_match_context *bounds = pcre2_match_context_create(NULL);
 	pcre2_match_data *data = pcre2_match_data_create_from_pattern(p->code, NULL);
@@ -107,14 +109,13 @@ map_pcre_match(const struct map_pcre *p, struct str subject, unsigned limit, str
 	if (bounds && data) {
 		pcre2_set_match_limit(bounds, limit);
 		pcre2_set_heap_limit(bounds, HEAP_KIB);
-		got = pcre2_match(
-		    p->code, (PCRE2_SPTR)subject.p, subject.n, 0, 0, data, bounds);
+		got = pcre2_match(p->code, (PCRE2_SPTR)subject.p, subject.n, 0, 0, data, bounds);
 	}
 	if (got > 0) {
 		*matched = true;
 		tell(data, got, spans, n);
 	} else if (got == PCRE2_ERROR_MATCHLIMIT || got == PCRE2_ERROR_HEAPLIMIT ||
-	    got == PCRE2_ERROR_DEPTHLIMIT || got == PCRE2_ERROR_JIT_STACKLIMIT) {
+		   got == PCRE2_ERROR_DEPTHLIMIT || got == PCRE2_ERROR_JIT_STACKLIMIT) {
 		e = fail(E_BUSY, "the pattern backtracks too much");
 	} else if (got != PCRE2_ERROR_NOMATCH) {
 		pcre2_get_error_message(got, words, sizeof words);

@@ -120,4 +120,6 @@ def test_the_notice_is_durable_before_the_original_goes():
         text = b"".join(g.content for g in s.messages)
         return all(b"<no%d@example.org>" % n in text for n in range(30))
     house.wait_until(all_told, 60)
-    m.empty(60)
+    house.wait_until(lambda: not m.queue(), 60)
+    # A bounce that was killed may leave half a notice, which nobody was told of; no sweep comes by this soon.
+    assert len(m.files("incoming", "deferred", "hold")) <= 3

@@ -276,6 +276,43 @@ transports_have_settings_of_their_own(void)
 }
 
 static void
+local_delivery_has_limits_of_its_own(void)
+{
+	struct params p;
+
+	begin("default_destination_recipient_limit = 77\n");
+	CHECK(params_load(&p, dir, NULL, 0) == OK);
+	CHECK(params_transport(&p, STR("local"), "_destination_recipient_limit") == 1);
+	CHECK(params_transport(&p, STR("local"), "_destination_concurrency_limit") == 2);
+	CHECK(params_transport(&p, STR("local"), "_initial_destination_concurrency") == 5);
+	params_fini(&p);
+	write_file("main.cf", "many = 9\nlocal_destination_concurrency_limit = $many\n");
+	CHECK(params_load(&p, dir, NULL, 0) == OK);
+	CHECK(params_transport(&p, STR("local"), "_destination_concurrency_limit") == 9);
+	params_fini(&p);
+	end();
+}
+
+static void
+what_is_for_later_keeps_its_dollars(void)
+{
+	struct params p;
+	struct buf out = { 0 };
+
+	begin("home = nowhere\nmailbox_command = procmail -a \"$EXTENSION\" ${myhostname\nforward_path = $home/.fwd\nhome_mailbox = $home/\n");
+	CHECK(params_load(&p, dir, NULL, 0) == OK);
+	CHECK_STR(str_of(p.mailbox_command), "procmail -a \"$EXTENSION\" ${myhostname");
+	CHECK_STR(str_of(p.forward_path), "$home/.fwd");
+	CHECK_STR(str_of(p.home_mailbox), "nowhere/");
+	CHECK_STR(str_of(p.luser_relay), "");
+	CHECK(params_print(&p, PARAMS_ALL, STR("forward_path"), true, true, &out));
+	CHECK_STR(buf_str(&out), "$home/.fwd\n");
+	buf_free(&out);
+	params_fini(&p);
+	end();
+}
+
+static void
 settings_are_printed_as_written_or_expanded(void)
 {
 	static const struct {
@@ -420,6 +457,7 @@ SUITE(params, TEST(values_are_parsed_and_bounded), TEST(times_have_units_and_a_u
     TEST(what_is_wrong_is_said_with_its_place), TEST(all_mistakes_are_named_in_the_order_of_the_file),
     TEST(names_that_others_use_are_no_mistakes), TEST(defaults_come_from_the_host), TEST(mynetworks_can_be_empty),
     TEST(overrides_win_and_are_checked_too), TEST(a_missing_main_cf_is_an_error),
-    TEST(transports_have_settings_of_their_own), TEST(settings_are_printed_as_written_or_expanded),
+    TEST(transports_have_settings_of_their_own), TEST(local_delivery_has_limits_of_its_own), TEST(what_is_for_later_keeps_its_dollars),
+    TEST(settings_are_printed_as_written_or_expanded),
     TEST(edits_keep_the_rest_of_the_file), TEST(a_linked_main_cf_stays_a_link),
     TEST(lists_hold_words_and_what_is_below_them), TEST(the_manual_names_every_setting));

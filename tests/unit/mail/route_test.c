@@ -7,7 +7,7 @@
 static const struct params settings = {
 	.myhostname = "mail.example.com",
 	.mydestination = "mail.example.com, localhost.example.com localhost",
-	.relay_domains = "partner.org, .below.net",
+	.relay_domains = "partner.org, .below.net", .virtual_mailbox_domains = "boxes.example", .virtual_transport = "virtual",
 	.relayhost = "",
 	.default_transport = "smtp",
 	.relay_transport = "relay",
@@ -44,6 +44,7 @@ an_address_goes_where_its_domain_belongs(void)
 		{ "a@[127.0.0.1]",          ROUTE_LOCAL,   "local", "mail.example.com" },
 		{ "a@[192.0.2.77]",         ROUTE_DEFAULT, "smtp",  "[192.0.2.77]" },
 		{ "a@[IPv6:2001:DB8::77]",  ROUTE_DEFAULT, "smtp",  "[ipv6:2001:db8::77]" },
+		{ "a@Boxes.Example",        ROUTE_VIRTUAL, "virtual", "boxes.example" },
 		{ "a@PARTNER.org",          ROUTE_RELAY,   "relay", "partner.org" },
 		{ "a@x.partner.ORG",        ROUTE_RELAY,   "relay", "x.partner.org" },
 		{ "a@notpartner.org",       ROUTE_DEFAULT, "smtp",  "notpartner.org" },

@@ -14,7 +14,7 @@ static void
 up(void)
 {
 	world_init(&w);
-	service.params = (struct params){ .mydestination = "here.example", .relay_domains = "relay.example",
+	service.params = (struct params){ .mydestination = "here.example", .relay_domains = "relay.example", .virtual_mailbox_domains = "",
 		.local_transport = "local", .relay_transport = "relay", .default_transport = "smtp", .relayhost = "",
 		.myhostname = "here.example", .qmgr_message_active_limit = 10 };
 	qmgr = (struct qmgr){ .service = &service, .sched = w.s };

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "local/deliver.h"
+
+int
+main(int argc, char **argv)
+{
+	static const struct agent_spec spec = {
+		.prog = "local",
+		.helpers = 16,
+		.promises = "starts deliver as the recipient (root); reads message files, makes "
+			    "new ones; talks to qmgr",
+		.start = local_start,
+		.capacity = local_capacity,
+		.deliver = local_deliver,
+		.finish = local_finish,
+		.writes = true,
+		.commands = true,
+	};
+
+	return agent_main(argc, argv, &spec);
+}
