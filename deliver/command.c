@@ -225,6 +225,7 @@ judge(struct running *r, int status)
 	struct buf clean = BUF(2 * SAID_MAX);
 	char own[ESC_MAX], words[64];
 	const char *esc = "5.3.0", *what = words;
+	enum err e;
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 
 	(void)!buf_add_clean(&clean, str_trim(buf_str(&r->said)));
@@ -235,6 +236,7 @@ judge(struct running *r, int status)
 		esc = "4.3.0";
 		what = "Command time limit exceeded";
 	} else if (code == 0) {
+		buf_free(&clean);
 		return OK;
 	} else if (WIFSIGNALED(status)) {
 		esc = "4.3.0";
@@ -249,8 +251,10 @@ judge(struct running *r, int status)
 		if (own_code(said, own, &text))
 			esc = own;
 	}
-	return deliver_fail(d, esc[0] == '4' ? E_DEFERRED : E_REFUSED, esc, "%s%s%.*s", what,
+	e = deliver_fail(d, esc[0] == '4' ? E_DEFERRED : E_REFUSED, esc, "%s%s%.*s", what,
 	    text.n > 0 ? ". Command output: " : "", STR_ARG(str_sub(text, 0, 200)));
+	buf_free(&clean);
+	return e;
 }
 
 enum err
@@ -289,5 +293,7 @@ deliver_command(struct delivering *d)
 		return fail(e, "%s", why);
 	}
 	status = finish(&r);
-	return judge(&r, status);
+	e = judge(&r, status);
+	buf_free(&r.said);
+	return e;
 }

@@ -52,6 +52,8 @@ answer(const struct delivering *d, enum err e)
 	(void)!wire_put_u16(&out, DROP_TAG_ANSWER);
 	(void)!buf_add(&out, buf_str(&body));
 	(void)!fd_write_all(DROP_FD, buf_str(&out), -1);
+	buf_free(&body);
+	buf_free(&out);
 }
 
 /* A mailbox may lie in a directory of root's that a group may write in, /var/mail: that group comes
@@ -70,34 +72,42 @@ add_mail_group(const struct drop_request *r, gid_t *groups, int *n)
 }
 
 static enum err
+change_root(struct str dir)
+{
+	char *root = str_dup(dir);
+	enum err e = chroot(root) == 0 && chdir("/") == 0 ? OK : fail_errno("chroot %s", root);
+
+	free(root);
+	return e;
+}
+
+static enum err
 become(const struct drop_request *r)
 {
 	static gid_t groups[GROUPS_MOST + 1];
-	char *user = str_dup(r->user), *root = str_dup(r->chroot);
 	int n = GROUPS_MOST;
+	char *user;
 
 	if (geteuid() != 0)
 		return r->uid == geteuid() ? OK
 					   : fail(E_PERM,
-						 "mail for uid %u cannot be delivered: the mail "
-						 "system runs as uid %u",
+						 "mail for uid %u cannot be delivered: the mail system runs "
+						 "as uid %u",
 						 r->uid, geteuid());
 	if (r->uid == 0)
 		return fail(E_PERM, "mail is never delivered with the rights of root");
 	groups[0] = r->gid;
+	user = str_dup(r->user);
 	if (!r->has_user || getgrouplist(user, r->gid, groups, &n) < 0)
 		n = 1;
+	free(user);
 	add_mail_group(r, groups, &n);
-	if (r->chroot.n > 0 && (chroot(root) != 0 || chdir("/") != 0))
-		return fail_errno("chroot %s", root);
+	if (r->chroot.n > 0)
+		TRY(change_root(r->chroot));
 	if (setgroups((size_t)n, groups) != 0 || setresgid(r->gid, r->gid, r->gid) != 0 ||
 	    setresuid(r->uid, r->uid, r->uid) != 0)
 		return fail_errno("become uid %u", r->uid);
-	if (setuid(0) == 0)
-		return fail(E_PERM, "still root");
-	free(user);
-	free(root);
-	return OK;
+	return setuid(0) == 0 ? fail(E_PERM, "still root") : OK;
 }
 
 static enum err
@@ -146,5 +156,7 @@ main(void)
 	if (d.esc[0] == '\0' || e == OK)
 		snprintf(d.esc, sizeof d.esc, "%s", usual_code(e));
 	answer(&d, e);
+	buf_free(&d.output);
+	buf_free(&frame);
 	return 0;
 }

@@ -233,11 +233,11 @@ drop(const struct params *p)
 	enum err e;
 
 	if (!read_piece(&head, SUBMIT_HEAD_MAX) || !take_head(buf_str(&head), &m))
-		return interrupted ? EX_TEMPFAIL : complain(EX_DATAERR, "malformed request");
-	e = maildrop_new(p->queue_directory, &m, &d);
-	if (e != OK)
-		return complain(status_of(e), "%s", err_why());
-	status = copy_content(p, d);
+		status = interrupted ? EX_TEMPFAIL : complain(EX_DATAERR, "malformed request");
+	else if ((e = maildrop_new(p->queue_directory, &m, &d)) != OK)
+		status = complain(status_of(e), "%s", err_why());
+	else
+		status = copy_content(p, d);
 	if (status != EX_OK)
 		maildrop_abort(&d);
 	else if ((e = maildrop_commit(&d)) != OK)
