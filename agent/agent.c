@@ -54,9 +54,10 @@ run(struct service *s)
 	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), !spec->writes,
 		&agent.spool) != OK)
 		log_fatal("%s", err_why());
-	spec->start(s, agent.spool, &own);
+	if (spec->start)
+		spec->start(s, agent.spool, &own);
 	agent.channel = (struct channel_spec){ .role = spec->prog, .tag = MSG_DELIVER_TAG,
-		.capacity = spec->capacity(&s->params), .run = run_job };
+		.capacity = spec->capacity ? spec->capacity(&s->params) : AGENT_CAPACITY, .run = run_job };
 	channel_start(s, &agent.channel);
 	service_ready();
 	service_wait(PHASE_RUN);

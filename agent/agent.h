@@ -7,13 +7,15 @@
 #include "agent/job.h"
 #include "mail/service.h"
 
+enum { AGENT_CAPACITY = 100 };
+
 struct agent_spec {
 	const char *prog;                              /* also its role in msgs.h */
 	int         helpers;                           /* offload threads */
 	const char *promises;                          /* as in service_spec */
-	/* Before the first job; end the process with log_fatal() when it cannot work. */
+	/* Before the first job (NULL: nothing to prepare); end the process with log_fatal() when it cannot work. */
 	void      (*start)(struct service *s, struct spool *spool, struct tasks *own);
-	/* Deliveries at once. */
+	/* Deliveries at once; NULL: AGENT_CAPACITY. */
 	uint32_t  (*capacity)(const struct params *p);
 	/* One delivery: give each recipient its outcome. */
 	void      (*deliver)(struct job *j);

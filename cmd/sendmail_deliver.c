@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/sendmail.h"
+#include "mail/header.h"
 #include "util/log.h"
 
 /* The input, line by line; each line comes with its end, if it has one. */
@@ -44,22 +45,6 @@ is_from_line(struct str line)
 	return str_starts(line, STR("From ")) || str_starts(line, STR(">From "));
 }
 
-/* The name of a field, "" when the line does not begin one. */
-static struct str
-field_name(struct str line)
-{
-	size_t colon = str_find(line, ':');
-
-	for (size_t i = 0; i < colon && colon < line.n; i++)
-		if (line.p[i] <= ' ' || line.p[i] > '~') {
-			struct str blank = str_sub(line, i, colon - i);
-
-			/* "Subject : x" is tolerated. */
-			return str_trim(blank).n == 0 && i > 0 ? str_sub(line, 0, i) : STR("");
-		}
-	return colon < line.n ? str_sub(line, 0, colon) : STR("");
-}
-
 struct header {
 	struct buf text; /* all of it, without the empty line */
 	struct buf rest; /* the line that ended it */
@@ -87,7 +72,7 @@ read_header(struct sendmail *m, struct input *in, struct header *h)
 
 	while (next_line(in, &line)) {
 		bool blank = line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t');
-		struct str name = field_name(line);
+		struct str name = header_field_name(line);
 
 		if (first && h->text.n == 0 && is_from_line(line))
 			continue;
@@ -120,7 +105,7 @@ take_rcpts(struct sendmail *m, const struct header *h)
 		if (line.p[0] != ' ' && line.p[0] != '\t') {
 			good = !wanted || sendmail_rcpts(m, buf_str(&value));
 			buf_clear(&value);
-			wanted = is_one_of(field_name(line), h->has_resent ? resent : plain);
+			wanted = is_one_of(header_field_name(line), h->has_resent ? resent : plain);
 			line = str_sub(line, str_find(line, ':') + 1, line.n);
 		}
 		if (wanted)

@@ -202,19 +202,15 @@ finish(struct running *r)
 static bool
 own_code(struct str said, char esc[ESC_MAX], struct str *text)
 {
-	struct str word = str_sub(said, 0, str_find(said, ' ')), rest = word, part;
-	uint64_t v;
-	int n = 0;
+	size_t n = esc_length(said, 4);
 
-	if (word.n < 5 || word.n >= ESC_MAX || (word.p[0] != '4' && word.p[0] != '5') ||
-	    word.p[1] != '.')
+	if (n == 0)
+		n = esc_length(said, 5);
+	if (n == 0)
 		return false;
-	while (str_cut(&rest, '.', &part))
-		if (++n > 3 || part.n > 3 || !str_u64(part, &v))
-			return false;
-	snprintf(esc, ESC_MAX, "%.*s", STR_ARG(word));
-	*text = str_trim(str_sub(said, word.n, said.n));
-	return n == 3;
+	snprintf(esc, ESC_MAX, "%.*s", STR_ARG(str_sub(said, 0, n)));
+	*text = str_trim(str_sub(said, n, said.n));
+	return true;
 }
 
 static enum err

@@ -3,19 +3,6 @@
 #include "agent/agent.h"
 
 static void
-start(struct service *s, struct spool *spool, struct tasks *own)
-{
-	(void)s, (void)spool, (void)own;
-}
-
-static uint32_t
-capacity(const struct params *p)
-{
-	(void)p;
-	return 100;
-}
-
-static void
 deliver(struct job *j)
 {
 	struct buf text = BUF(8 << 10);
@@ -32,8 +19,6 @@ main(int argc, char **argv)
 		.prog = "discard",
 		.helpers = 1,
 		.promises = "talks to qmgr",
-		.start = start,
-		.capacity = capacity,
 		.deliver = deliver,
 	};
 

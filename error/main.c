@@ -6,51 +6,19 @@
 
 #include "agent/agent.h"
 
-static bool is_error;
-
-static void
-start(struct service *s, struct spool *spool, struct tasks *own)
-{
-	(void)spool, (void)own;
-	is_error = strcmp(s->name, "error") == 0;
-}
-
-static uint32_t
-capacity(const struct params *p)
-{
-	(void)p;
-	return 100;
-}
-
-/* "5.1.6" at the front, whose first digit is ours to say. */
-static bool
-take_code(struct str *text, char esc[ESC_MAX])
-{
-	struct str word = str_sub(*text, 0, str_find(*text, ' ')), rest = word, part;
-	uint64_t v;
-	int n = 0;
-
-	if (word.n < 5 || word.n >= ESC_MAX || word.p[1] != '.')
-		return false;
-	while (str_cut(&rest, '.', &part))
-		if (++n > 3 || part.n > 3 || !str_u64(part, &v))
-			return false;
-	if (n != 3)
-		return false;
-	snprintf(esc, ESC_MAX, "%c%.*s", is_error ? '5' : '4', STR_ARG(str_sub(word, 1, word.n)));
-	*text = str_trim(str_sub(*text, word.n, text->n));
-	return true;
-}
-
 static void
 deliver(struct job *j)
 {
-	char esc[ESC_MAX];
+	bool is_error = strcmp(service_self()->name, "error") == 0;
 	struct str text = j->m.nexthop;
+	size_t code = text.n > 0 ? esc_length(text, text.p[0] - '0') : 0;
+	struct str rest = code > 0 ? str_sub(text, 1, code - 1) : STR(".0.0");
 	struct buf words = BUF(8 << 10);
+	char esc[ESC_MAX];
 
-	if (!take_code(&text, esc))
-		snprintf(esc, sizeof esc, "%s", is_error ? "5.0.0" : "4.0.0");
+	/* The first digit of the code is ours to say. */
+	snprintf(esc, sizeof esc, "%c%.*s", is_error ? '5' : '4', STR_ARG(rest));
+	text = str_trim(str_sub(text, code, text.n));
 	(void)!buf_add(&words, text.n > 0 ? text
 			       : is_error ? STR("mail is not deliverable")
 					  : STR("mail is deferred"));
@@ -65,8 +33,6 @@ main(int argc, char **argv)
 		.prog = "error",
 		.helpers = 1,
 		.promises = "talks to qmgr",
-		.start = start,
-		.capacity = capacity,
 		.deliver = deliver,
 	};
 

@@ -8,6 +8,7 @@
 
 #include "intake/rewrite.h"
 #include "mail/addrlist.h"
+#include "mail/header.h"
 #include "util/log.h"
 
 enum seen { SEEN_DATE = 1, SEEN_ID = 2, SEEN_FROM = 4, SEEN_TO = 8, SEEN_RESENT = 16 };
@@ -55,7 +56,7 @@ struct header_filter {
 };
 
 struct header_filter *
-header_filter_new(struct intake *in, const struct spool_msg *m, struct str sender, bool local)
+header_filter_new(struct intake *in, const struct spool_msg *m, bool local)
 {
 	struct header_filter *h = mem_new(sizeof *h);
 	size_t limit = (size_t)in->service->params.header_size_limit;
@@ -63,7 +64,7 @@ header_filter_new(struct intake *in, const struct spool_msg *m, struct str sende
 	*h = (struct header_filter){ .in = in,
 		.id = m->id,
 		.arrived = m->arrived,
-		.sender = str_dup(sender),
+		.sender = str_dup(m->sender),
 		.local = local,
 		.field = BUF(limit) };
 	return h;
@@ -188,19 +189,6 @@ add_missing(struct header_filter *h, struct buf *out)
 
 /* -- lines -- */
 
-static bool
-is_field(struct str line)
-{
-	size_t colon = str_find(line, ':');
-
-	if (colon == 0 || colon == line.n)
-		return false;
-	for (size_t i = 0; i < colon; i++)
-		if (line.p[i] <= ' ' || line.p[i] > '~')
-			return str_trim(str_sub(line, i, colon - i)).n == 0 && i > 0;
-	return true;
-}
-
 /* The header is over, and rest belongs to the body. */
 static WAITS enum err
 end_header(struct header_filter *h, struct str rest, struct buf *out)
@@ -234,7 +222,7 @@ whole_line(struct header_filter *h, struct buf *out)
 	buf_cut(&h->field, h->line);
 	if (h->field.n > 0)
 		e = put_field(h, out);
-	if (e == OK && !is_field(buf_str(&rest))) {
+	if (e == OK && header_field_name(buf_str(&rest)).n == 0) {
 		e = end_header(h, buf_str(&rest), out);
 	} else if (e == OK) {
 		ENSURE(buf_add(&h->field, buf_str(&rest)));

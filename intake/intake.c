@@ -109,6 +109,7 @@ struct incoming {
 	bool copied; /* add_copies() is done */
 	struct place *v;
 	size_t n, cap;
+	struct spool_msg msg;         /* lay_out() */
 	struct entry *entry;          /* with the first content */
 	struct header_filter *filter; /* NULL: content passes as it is */
 };
@@ -154,16 +155,11 @@ incoming_abort(struct incoming **pm)
 	header_filter_free(&m->filter);
 	buf_free(&m->text);
 	free(m->v);
+	free(m->msg.rcpts);
 	mem_free(pm);
 }
 
 /* -- envelope -- */
-
-static uint64_t
-address_hash(struct str a)
-{
-	return str_hash(address_local(a)) ^ str_ihash(address_domain(a)) * 3;
-}
 
 static bool
 is_known(const struct incoming *m, struct str addr, uint64_t hash)
@@ -297,23 +293,19 @@ incoming_rcpt(struct incoming *m, const struct spool_rcpt *r)
 	return e;
 }
 
-size_t
-incoming_rcpts(const struct incoming *m)
-{
-	return m->n;
-}
-
-/* The envelope as the spool wants it; rcpts is allocated. */
+/* The envelope as the spool wants it.  It is complete now: nothing is added to m->text any more. */
 static void
-envelope(const struct incoming *m, struct spool_msg *out)
+lay_out(struct incoming *m)
 {
-	*out = (struct spool_msg){
+	struct spool_rcpt *rcpts = mem_array(m->n + 1, sizeof *rcpts);
+
+	m->msg = (struct spool_msg){
 		.id = m->id,
 		.arrived = m->arrived,
 		.sender = text_at(m, m->sender),
 		.ret = m->ret,
 		.envid = text_at(m, m->envid),
-		.rcpts = mem_array(m->n + 1, sizeof *out->rcpts),
+		.rcpts = rcpts,
 		.nrcpts = m->n,
 		.client_name = text_at(m, m->origin[0]),
 		.client_addr = text_at(m, m->origin[1]),
@@ -322,7 +314,7 @@ envelope(const struct incoming *m, struct spool_msg *out)
 		.login = text_at(m, m->origin[4]),
 	};
 	for (size_t i = 0; i < m->n; i++)
-		out->rcpts[i] = (struct spool_rcpt){ text_at(m, m->v[i].addr),
+		rcpts[i] = (struct spool_rcpt){ text_at(m, m->v[i].addr),
 			text_at(m, m->v[i].orig), m->v[i].notify, text_at(m, m->v[i].orcpt) };
 }
 
@@ -332,13 +324,11 @@ static void
 start(struct incoming *m)
 {
 	const struct params *p = &m->in->service->params;
-	struct spool_msg e;
 
-	envelope(m, &e);
-	m->entry = entry_new(m->in->spool, &e);
+	lay_out(m);
+	m->entry = entry_new(m->in->spool, &m->msg);
 	if (m->flags & INTAKE_LOCAL || p->always_add_missing_headers)
-		m->filter = header_filter_new(m->in, &e, e.sender, m->flags & INTAKE_LOCAL);
-	free(e.rcpts);
+		m->filter = header_filter_new(m->in, &m->msg, m->flags & INTAKE_LOCAL);
 }
 
 enum err
@@ -351,7 +341,7 @@ incoming_add(struct incoming *m, struct str content)
 		return fail(E_TOOBIG, "no recipients");
 	if (m->entry == NULL)
 		start(m);
-	if (m->filter == NULL)
+	if (m->filter == NULL || header_filter_done(m->filter))
 		return entry_add(m->entry, content);
 	e = header_filter_add(m->filter, content, &out);
 	if (e == OK)
@@ -360,14 +350,8 @@ incoming_add(struct incoming *m, struct str content)
 	return e;
 }
 
-uint64_t
-incoming_size(const struct incoming *m)
-{
-	return m->entry ? entry_size(m->entry) : 0;
-}
-
 static WAITS enum err
-commit(struct incoming *m, uint32_t flags, struct spool_msg *out)
+commit(struct incoming *m, uint32_t flags)
 {
 	struct buf rest = BUF(PIECE_MAX);
 	enum err e = m->n > 0 ? OK : fail(E_TOOBIG, "no recipients");
@@ -380,28 +364,17 @@ commit(struct incoming *m, uint32_t flags, struct spool_msg *out)
 			e = entry_add(m->entry, buf_str(&rest));
 	}
 	buf_free(&rest);
-	return e == OK ? entry_commit(&m->entry, flags, out) : e;
+	return e == OK ? entry_commit(&m->entry, flags, &m->msg) : e;
 }
 
 enum err
-incoming_commit(struct incoming **pm, uint32_t flags, struct spool_msg *out)
+incoming_commit(struct incoming **pm, uint32_t flags)
 {
 	struct incoming *m = *pm;
-	struct spool_msg msg;
-	enum err e;
+	enum err e = commit(m, flags);
 
-	envelope(m, &msg);
-	e = commit(m, flags, &msg);
 	if (e == OK)
-		notify_entered(m->in->notify, &msg);
-	free(msg.rcpts);
-	if (out) {
-		*out = msg;
-		out->rcpts = NULL;
-		out->nrcpts = 0;
-		out->sender = out->envid = out->client_name = out->client_addr = out->client_helo =
-		    out->protocol = out->login = STR("");
-	}
+		notify_entered(m->in->notify, &m->msg);
 	incoming_abort(pm);
 	return e;
 }

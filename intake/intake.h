@@ -44,14 +44,11 @@ struct incoming *incoming_new(struct intake *in, const struct spool_msg *m, unsi
  * its bounds: virtual_alias_expansion_limit, virtual_alias_recursion_limit), E_NOSPACE (memory). */
 WAITS enum err   incoming_sender(struct incoming *m, struct str addr, uint8_t ret, struct str envid) MUST_USE;
 WAITS enum err   incoming_rcpt(struct incoming *m, const struct spool_rcpt *r) MUST_USE;
-size_t           incoming_rcpts(const struct incoming *m);     /* so far, after expansion and without duplicates */
 /* Content, in pieces of any size; line ends are CRLF.  The caller's own Received field comes first.  Errors as entry_add(). */
 WAITS enum err   incoming_add(struct incoming *m, struct str content) MUST_USE;
-uint64_t         incoming_size(const struct incoming *m);
-/* Make it durable, tell qmgr.  flags: MF_.  out (may be NULL) gets id, arrived, size, flags, content_at and
- * dir.  OK is the only licence to say that
- * the mail was taken.  The message is gone afterwards, whatever the result. */
-WAITS enum err   incoming_commit(struct incoming **m, uint32_t flags, struct spool_msg *out) MUST_USE;
+/* Make it durable, tell qmgr.  flags: MF_.  OK is the only licence to say that the mail was taken.  The message is gone
+ * afterwards, whatever the result. */
+WAITS enum err   incoming_commit(struct incoming **m, uint32_t flags) MUST_USE;
 void             incoming_abort(struct incoming **m);  /* NULL is a no-op */
 
 #endif

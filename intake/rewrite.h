@@ -36,7 +36,7 @@ WAITS enum err rewrite_virtual(struct intake *in, struct str addr, enum err (*ea
 /* -- header.c: a filter for the header of mail from this host -- */
 struct header_filter;
 /* local: rewrite and take out as well; else only add what is missing. */
-struct header_filter *header_filter_new(struct intake *in, const struct spool_msg *m, struct str sender, bool local);
+struct header_filter *header_filter_new(struct intake *in, const struct spool_msg *m, bool local);
 /* Append to out what may be passed on of this piece of content. */
 WAITS enum err header_filter_add(struct header_filter *h, struct str content, struct buf *out) MUST_USE;
 WAITS enum err header_filter_end(struct header_filter *h, struct buf *out) MUST_USE;

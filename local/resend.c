@@ -5,9 +5,6 @@
 #include "local/act.h"
 #include "mail/header.h"
 #include "util/log.h"
-#include "util/proc.h"
-
-enum { PIECE = 64 << 10 };
 
 struct resending {
 	struct delivery *d;
@@ -17,9 +14,8 @@ struct resending {
 	char id[QID_TEXT];
 	struct incoming *in;
 	struct header_scan header;
-	struct buf piece;
+	struct content_reader content;
 	int fd;
-	uint64_t at;
 };
 
 static bool
@@ -80,54 +76,34 @@ give_fields(struct resending *r)
 	return e;
 }
 
-/* For a helper thread. */
-static enum err
-read_piece(void *arg)
-{
-	struct resending *r = arg;
-	const struct msg_deliver *m = &r->d->j->m;
-	size_t n = m->size - r->at < PIECE ? (size_t)(m->size - r->at) : PIECE;
-	char *room = buf_room(&r->piece, n);
-
-	if (room == NULL)
-		return fail(E_NOSPACE, "no memory");
-	TRY(fd_read_all(r->fd, room, n, (off_t)(m->content_at + r->at)));
-	buf_grew(&r->piece, n);
-	r->at += n;
-	return OK;
-}
-
 static WAITS enum err
 give_content(struct resending *r)
 {
-	while (r->at < r->d->j->m.size) {
-		buf_clear(&r->piece);
-		TRY(task_offload(read_piece, r));
-		header_scan_add(&r->header, buf_str(&r->piece));
-		TRY(incoming_add(r->in, buf_str(&r->piece)));
+	for (;;) {
+		TRY(content_reader_next(&r->content));
+		if (r->content.piece.n == 0)
+			return OK;
+		header_scan_add(&r->header, buf_str(&r->content.piece));
+		TRY(incoming_add(r->in, buf_str(&r->content.piece)));
 	}
-	return OK;
 }
 
 static WAITS enum err
 enter(struct resending *r)
 {
 	const uint32_t kept = MF_8BIT | MF_DOTS | MF_LONG | MF_BODY8 | MF_NUL | MF_UTF8;
-	struct buf id = BUF(0);
 
 	TRY(give_envelope(r));
 	TRY(give_fields(r));
 	TRY(give_content(r));
-	(void)buf_add_clean(&id, buf_str(&r->header.message_id));
-	log_info("%s: message-id=%s", r->id, id.n > 0 ? buf_cstr(&id) : "<>");
-	buf_free(&id);
-	return incoming_commit(&r->in, r->d->j->m.flags & kept, NULL);
+	header_scan_log(&r->header, r->id);
+	return incoming_commit(&r->in, r->d->j->m.flags & kept);
 }
 
 enum err
 resend(struct delivery *d, const char *sender, struct buf *text)
 {
-	struct resending r = { .d = d, .sender = sender, .piece = BUF(PIECE), .fd = -1 };
+	struct resending r = { .d = d, .sender = sender, .fd = -1 };
 	enum err e = job_envelope(d->j, &r.old);
 
 	if (e == OK)
@@ -138,12 +114,13 @@ resend(struct delivery *d, const char *sender, struct buf *text)
 	r.m.id = qid_new();
 	r.m.arrived = wall_now();
 	qid_text(r.m.id, r.id);
+	content_reader_init(&r.content, r.fd, r.old);
 	header_scan_init(&r.header, (size_t)local.p->header_size_limit);
 	r.in = incoming_new(local.intake, &r.m, INTAKE_INTERNAL);
 	e = enter(&r);
 	incoming_abort(&r.in);
 	header_scan_fini(&r.header);
-	buf_free(&r.piece);
+	content_reader_fini(&r.content);
 	close(r.fd);
 	if (e != OK)
 		return put_off_for(d, e, "forwarding");

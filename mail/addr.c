@@ -332,3 +332,9 @@ address_same(struct str a, struct str b)
 {
 	return str_eq(address_local(a), address_local(b)) && str_ieq(address_domain(a), address_domain(b));
 }
+
+uint64_t
+address_hash(struct str address)
+{
+	return str_hash(address_local(address)) ^ str_ihash(address_domain(address)) * 3;
+}

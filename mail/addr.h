@@ -18,5 +18,6 @@ bool       domain_valid(struct str domain);            /* RFC 5321: labels of le
 bool       address_valid(struct str address);          /* as path_take() would give it */
 /* Two addresses that mean the same mailbox as far as anyone but its host can tell: domain in any case. */
 bool       address_same(struct str a, struct str b);
+uint64_t   address_hash(struct str address);           /* equal for two that address_same() takes for one */
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail/header.h"
 
+#include "util/log.h"
+
 enum { AT_LINE_START, IN_NAME, BEFORE_COLON, IN_VALUE };
 
 void
@@ -141,4 +143,26 @@ header_scan_add(struct header_scan *h, struct str content)
 	}
 	if (h->done && h->keep)
 		trim_kept(h);
+}
+
+struct str
+header_field_name(struct str line)
+{
+	size_t colon = str_find(line, ':'), n = 0;
+
+	if (colon == line.n)
+		return STR("");
+	while (n < colon && is_name_char(line.p[n]))
+		n++;
+	return str_trim(str_sub(line, n, colon - n)).n == 0 ? str_sub(line, 0, n) : STR("");
+}
+
+void
+header_scan_log(const struct header_scan *h, const char *id)
+{
+	struct buf text = BUF(0);
+
+	ENSURE(buf_add_clean(&text, buf_str(&h->message_id)));
+	log_info("%s: message-id=%s", id, text.n > 0 ? buf_cstr(&text) : "<>");
+	buf_free(&text);
 }

@@ -28,4 +28,9 @@ void header_scan_fini(struct header_scan *h);
  * field nor a continuation.  Cheap once done. */
 void header_scan_add(struct header_scan *h, struct str content);
 
+/* The name of the field that a line begins, "" when it begins none.  Blanks before the colon are tolerated and not part of it. */
+struct str header_field_name(struct str line);
+/* "ID: message-id=<...>", as log tools look for it. */
+void header_scan_log(const struct header_scan *h, const char *id);
+
 #endif

@@ -51,7 +51,7 @@ enter(struct pickup *p, const struct spool_msg *m, struct str sender, struct str
 	if (e == OK)
 		e = incoming_add(in, text);
 	if (e == OK)
-		e = incoming_commit(&in, MF_LOCAL, NULL);
+		e = incoming_commit(&in, MF_LOCAL);
 	incoming_abort(&in);
 	return e;
 }

@@ -6,9 +6,8 @@
 #include "intake/newlines.h"
 #include "mail/header.h"
 #include "util/log.h"
-#include "util/proc.h"
 
-enum { PIECE = 64 << 10 };
+enum { TEXT_MAX = 256 << 10 };                         /* of a piece with its line ends made whole */
 
 /* A message on its way. */
 struct taking {
@@ -19,9 +18,9 @@ struct taking {
 	struct incoming *in;
 	struct header_scan header;
 	struct newlines lines;
-	struct buf raw, text;
-	uint64_t at;           /* bytes of content read so far */
-	const char *esc, *why; /* why it can never be taken in; NULL: it can, as far as we know */
+	struct content_reader content;
+	struct buf text;
+	const char *esc; /* of a refusal; NULL: the usual one */
 };
 
 /* -- for helper threads -- */
@@ -32,22 +31,6 @@ open_drop(void *arg)
 	struct taking *t = arg;
 
 	return maildrop_open(t->p->spool, t->drop, &t->d);
-}
-
-static enum err
-read_piece(void *arg)
-{
-	struct taking *t = arg;
-	const struct spool_msg *m = &t->d.view.msg;
-	size_t n = m->size - t->at < PIECE ? (size_t)(m->size - t->at) : PIECE;
-	char *room = buf_room(&t->raw, n);
-
-	if (room == NULL)
-		return fail(E_NOSPACE, "no memory");
-	TRY(fd_read_all(t->d.fd, room, n, (off_t)(m->content_at + t->at)));
-	buf_grew(&t->raw, n);
-	t->at += n;
-	return OK;
 }
 
 static enum err
@@ -95,11 +78,12 @@ give_received(struct taking *t)
 static WAITS enum err
 give_content(struct taking *t)
 {
-	while (t->at < t->d.view.msg.size) {
-		buf_clear(&t->raw);
+	for (;;) {
+		TRY(content_reader_next(&t->content));
+		if (t->content.piece.n == 0)
+			break;
 		buf_clear(&t->text);
-		TRY(task_offload(read_piece, t));
-		if (!newlines_add(&t->lines, buf_str(&t->raw), &t->text))
+		if (!newlines_add(&t->lines, buf_str(&t->content.piece), &t->text))
 			return fail(E_NOSPACE, "no memory");
 		header_scan_add(&t->header, buf_str(&t->text));
 		TRY(incoming_add(t->in, buf_str(&t->text)));
@@ -117,13 +101,11 @@ log_message(const struct taking *t)
 
 	if (buf_add_clean(&text, t->d.view.msg.sender))
 		log_info("%s: uid=%u from=<%s>", t->qid, (unsigned)t->d.uid, buf_cstr(&text));
-	buf_clear(&text);
-	if (buf_add_clean(&text, buf_str(&t->header.message_id)))
-		log_info("%s: message-id=%s", t->qid, text.n > 0 ? buf_cstr(&text) : "<>");
 	buf_free(&text);
+	header_scan_log(&t->header, t->qid);
 }
 
-/* E_TOOBIG, and t->why: never. */
+/* E_TOOBIG: never. */
 static WAITS enum err
 enter(struct taking *t)
 {
@@ -139,11 +121,10 @@ enter(struct taking *t)
 	/* The field we added counts as well. */
 	if (t->header.received + 1LL > p->hopcount_limit) {
 		t->esc = "5.4.6";
-		t->why = "too many hops";
-		return fail(E_TOOBIG, "%s", t->why);
+		return fail(E_TOOBIG, "too many hops");
 	}
 	return incoming_commit(
-	    &t->in, t->lines.flags | MF_LOCAL | (m.flags & (MF_BODY8 | MF_UTF8)), NULL);
+	    &t->in, t->lines.flags | MF_LOCAL | (m.flags & (MF_BODY8 | MF_UTF8)));
 }
 
 static WAITS void
@@ -167,6 +148,7 @@ take_open(struct taking *t)
 	t->id = qid_new();
 	qid_text(t->id, t->qid);
 	header_scan_init(&t->header, (size_t)t->p->service->params.header_size_limit);
+	content_reader_init(&t->content, t->d.fd, &t->d.view.msg);
 	e = enter(t);
 	incoming_abort(&t->in);
 	if (e == E_TOOBIG)
@@ -177,13 +159,14 @@ take_open(struct taking *t)
 	else if (task_offload(remove_drop, t) != OK)
 		log_warn("%s: taken in, and will be once more: %s", t->qid, err_why());
 	header_scan_fini(&t->header);
+	content_reader_fini(&t->content);
 	dropped_close(&t->d);
 }
 
 void
 take(struct pickup *p, uint64_t id)
 {
-	struct taking t = { .p = p, .drop = id, .raw = BUF(PIECE), .text = BUF(4 * PIECE) };
+	struct taking t = { .p = p, .drop = id, .text = BUF(TEXT_MAX) };
 	char name[QID_TEXT];
 	enum err e = task_offload(open_drop, &t);
 
@@ -200,6 +183,5 @@ take(struct pickup *p, uint64_t id)
 	} else if (e != E_BUSY && e != E_NOENT) {
 		log_warn("maildrop/%s: %s", name, err_why());
 	}
-	buf_free(&t.raw);
 	buf_free(&t.text);
 }

@@ -91,17 +91,6 @@ receive(struct receipt *r)
 	return OK;
 }
 
-static WAITS void
-log_message_id(struct receipt *r)
-{
-	struct buf id = BUF(0);
-	char qid[QID_TEXT];
-
-	ENSURE(buf_add_clean(&id, buf_str(&r->header.message_id)));
-	log_info("%s: message-id=%s", session_queue_id(r->s, qid), id.n > 0 ? buf_cstr(&id) : "<>");
-	buf_free(&id);
-}
-
 static enum reply_id
 reply_to_trouble(enum err e)
 {
@@ -135,8 +124,8 @@ accept_message(struct receipt *r, struct spool_msg *m)
 	char qid[QID_TEXT];
 	enum err e;
 
-	log_message_id(r);
-	e = incoming_commit(&s->transaction.incoming, m->flags | r->content.flags, NULL);
+	header_scan_log(&r->header, session_queue_id(s, qid));
+	e = incoming_commit(&s->transaction.incoming, m->flags | r->content.flags);
 	if (e != OK) {
 		log_warn("%s: queue file: %s", session_queue_id(s, qid), err_why());
 		say_rejected(s, "END-OF-MESSAGE", reply_to_trouble(e), STR(""), only_rcpt(&s->transaction));

@@ -69,12 +69,6 @@ do_mail(struct session *s, struct str arg)
 	return r == SAY_OK ? V_OK : V_BAD;
 }
 
-static uint64_t
-address_hash(struct str address)
-{
-	return str_hash(address_local(address)) ^ str_ihash(address_domain(address)) * 3;
-}
-
 static bool
 is_known(const struct transaction *t, struct str address, uint64_t hash)
 {

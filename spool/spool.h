@@ -131,6 +131,13 @@ enum err spool_find(struct spool *s, uint64_t id, enum spool_dir *d) MUST_USE;
 /* Its file, open for reading; the content is [content_at, content_at+size). */
 enum err spool_open_content(struct spool *s, enum spool_dir d, uint64_t id, int *fd) MUST_USE;
 
+/* Content piece by piece, in a task.  fd stays the caller's. */
+struct content_reader { int fd; uint64_t at, left; struct buf piece; };
+void           content_reader_init(struct content_reader *r, int fd, const struct spool_msg *m);
+/* The next piece, in r->piece until the next call; empty at the end.  E_EOF: the file is shorter than it should be. */
+WAITS enum err content_reader_next(struct content_reader *r) MUST_USE;
+void           content_reader_fini(struct content_reader *r);
+
 /* -- changing: qmgr alone (rule 8), or a command while qmgr is down and the lock is held -- */
 /* Journal records.  type: enum jrn_type; index: recipient, JRN_ALL for the whole message. */
 enum jrn_type { JRN_T_SENT = 1, JRN_T_DEFERRED, JRN_T_BOUNCED, JRN_T_EXPIRED, JRN_T_NOTICED, JRN_T_REQUEUED };
