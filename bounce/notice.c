@@ -3,10 +3,11 @@
 
 #include <unistd.h>
 
+#include "intake/newlines.h"
 #include "mail/dsn.h"
 #include "util/proc.h"
 
-enum { NOTICE_MAX = 64 << 20, LINE_LONG = 998 };
+enum { NOTICE_MAX = 64 << 20 };
 
 /* Reading the original blocks on the disk, so it is done by a helper thread. */
 struct original {
@@ -34,28 +35,6 @@ read_original(void *arg)
 	return e;
 }
 
-/* What the next hop must know of a text, seen line by line. */
-static uint32_t
-content_flags(struct str text)
-{
-	uint32_t flags = MF_LOCAL;
-	struct str line;
-
-	while (str_cut(&text, '\n', &line)) {
-		if (line.n > 0 && line.p[0] == '.')
-			flags |= MF_DOTS;
-		if (line.n > LINE_LONG + 1)
-			flags |= MF_LONG;
-		for (size_t i = 0; i < line.n; i++) {
-			if ((unsigned char)line.p[i] > 127)
-				flags |= MF_8BIT;
-			if (line.p[i] == '\0')
-				flags |= MF_NUL;
-		}
-	}
-	return flags;
-}
-
 static enum err
 write_notice(const struct params *p, struct original *o, uint64_t id, struct buf *out)
 {
@@ -71,7 +50,7 @@ write_notice(const struct params *p, struct original *o, uint64_t id, struct buf
 		      : (size_t)o->job->size;
 	TRY(task_offload(read_original, o));
 	d.original = headers_only ? message_header(buf_str(&o->text)) : buf_str(&o->text);
-	d.eight_bit = (content_flags(d.original) & MF_8BIT) != 0;
+	d.eight_bit = (newlines_flags(d.original) & MF_8BIT) != 0;
 	return dsn_write(&d, out);
 }
 
@@ -92,7 +71,7 @@ notice_enter(const struct params *p, struct spool *s, const struct msg_bounce *j
 		entry = entry_new(s, &m);
 		e = entry_add(entry, buf_str(&text));
 		if (e == OK)
-			e = entry_commit(&entry, content_flags(buf_str(&text)), &m);
+			e = entry_commit(&entry, MF_LOCAL | newlines_flags(buf_str(&text)), &m);
 		else
 			entry_abort(&entry);
 	}

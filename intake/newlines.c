@@ -4,11 +4,11 @@
 enum { LINE_MAX_RFC5322 = 998 };                       /* section 2.1.1, less the CRLF */
 
 /* Part of a line. */
-static bool
-put(struct newlines *n, struct str s, struct buf *out)
+static void
+look(struct newlines *n, struct str s)
 {
 	if (s.n == 0)
-		return true;
+		return;
 	if (n->column == 0 && s.p[0] == '.')
 		n->flags |= MF_DOTS;
 	n->column += s.n;
@@ -20,7 +20,13 @@ put(struct newlines *n, struct str s, struct buf *out)
 		else if (s.p[i] == '\0')
 			n->flags |= MF_NUL;
 	}
-	return buf_add(out, s);
+}
+
+static bool
+put(struct newlines *n, struct str s, struct buf *out)
+{
+	look(n, s);
+	return s.n == 0 || buf_add(out, s);
 }
 
 static bool
@@ -58,4 +64,19 @@ bool
 newlines_end(struct newlines *n, struct buf *out)
 {
 	return (n->column == 0 && !n->cr) || end_line(n, out);
+}
+
+uint32_t
+newlines_flags(struct str text)
+{
+	struct newlines n = { 0 };
+	struct str line;
+
+	while (str_cut(&text, '\n', &line)) {
+		if (line.n > 0 && line.p[line.n - 1] == '\r')
+			line.n--;
+		look(&n, line);
+		n.column = 0;
+	}
+	return n.flags;
 }

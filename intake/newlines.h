@@ -18,4 +18,7 @@ bool newlines_add(struct newlines *n, struct str in, struct buf *out);
 /* The end: a last line without line end gets one. */
 bool newlines_end(struct newlines *n, struct buf *out);
 
+/* The flags of a text whose lines end in CRLF already. */
+uint32_t newlines_flags(struct str text);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A message that can never be taken in goes back to its sender, who was told long ago that it was:
  * as a notice of failure for all its recipients. */
+#include "intake/newlines.h"
 #include "mail/dsn.h"
 #include "pickup/take.h"
 #include "util/log.h"
@@ -51,7 +52,7 @@ enter(struct pickup *p, const struct spool_msg *m, struct str sender, struct str
 	if (e == OK)
 		e = incoming_add(in, text);
 	if (e == OK)
-		e = incoming_commit(&in, MF_LOCAL);
+		e = incoming_commit(&in, MF_LOCAL | newlines_flags(text));
 	incoming_abort(&in);
 	return e;
 }
@@ -87,6 +88,7 @@ refuse(struct pickup *p, const struct dropped *d, uint64_t id, const char *esc, 
 		list_failed(m, esc, why, &failed);
 		job.failed = buf_str(&failed);
 		dsn.original = message_header(buf_str(&r.text));
+		dsn.eight_bit = newlines_flags(dsn.original) & MF_8BIT;
 		e = dsn_write(&dsn, &text);
 	}
 	if (e == OK)

@@ -133,9 +133,11 @@ def test_what_is_no_message_is_set_aside():
 
 def test_a_loop_ends_with_a_notice():
     s, m = world(hopcount_limit="5")
-    sendmail(m, "-f", "alice@example.org", "bob@example.org", text="Received: by x\n" * 6 + TEXT)
+    sendmail(m, "-f", "alice@example.org", "bob@example.org", text="Received: by x\n" * 6 + ".odd: \u00fc\n" + TEXT)
     got = s.wait(1)[0]
     assert got.sender == "" and got.rcpts == ["alice@example.org"] and b"too many hops" in got.content, got.content
+    # A field of the message that begins with a dot, and bytes that want BODY=8BITMIME, come back as they were.
+    assert "\r\n.odd: \u00fc\r\n".encode() in got.content and "BODY=8BITMIME" in " ".join(got.params).upper(), (got.content, got.params)
     house.wait_until(lambda: not m.files("maildrop"))
 
 
