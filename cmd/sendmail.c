@@ -81,44 +81,6 @@ set_sender(struct sendmail *m, const char *text)
 }
 
 static bool
-set_notify(struct sendmail *m, const char *text)
-{
-	static const struct {
-		const char *word;
-		uint8_t bit;
-	} words[] = {
-		{"never",    NOTIFY_NEVER  },
-		{ "success", NOTIFY_SUCCESS},
-		{ "failure", NOTIFY_FAILURE},
-		{ "delay",   NOTIFY_DELAY  },
-	};
-	struct str rest = str_of(text), word;
-
-	m->s.notify = 0;
-	while (str_word(&rest, ", ", &word)) {
-		uint8_t bit = 0;
-
-		for (size_t i = 0; i < countof(words); i++)
-			if (str_ieq(word, str_of(words[i].word)))
-				bit = words[i].bit;
-		if (bit == 0 ||
-		    ((m->s.notify | bit) & NOTIFY_NEVER && (m->s.notify | bit) != NOTIFY_NEVER))
-			return false;
-		m->s.notify |= bit;
-	}
-	return m->s.notify != 0;
-}
-
-static bool
-set_ret(struct sendmail *m, const char *text)
-{
-	m->s.ret = strcasecmp(text, "full") == 0   ? RET_FULL
-		   : strcasecmp(text, "hdrs") == 0 ? RET_HDRS
-						   : RET_UNSAID;
-	return m->s.ret != RET_UNSAID;
-}
-
-static bool
 set_mode(struct sendmail *m, const char *text)
 {
 	static const struct {
@@ -173,7 +135,7 @@ set_envid(struct sendmail *m, const char *text)
 	for (const char *p = text; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 127)
 			return false;
-	return strlen(text) <= 100 && buf_adds(&m->s.envid, text);
+	return strlen(text) <= ENVID_MAX && buf_adds(&m->s.envid, text);
 }
 
 /* False: not understood. */
@@ -201,14 +163,14 @@ option(struct sendmail *m, int o, const char *arg)
 		m->dots = true;
 		return true;
 	case 'N':
-		return set_notify(m, arg);
+		return notify_parse(str_of(arg), &m->s.notify);
 	case 'O':
 	case 'o':
 		return set_option(m, arg);
 	case 'q':
 		return set_queue(m, arg ? arg : "");
 	case 'R':
-		return set_ret(m, arg);
+		return ret_parse(str_of(arg), &m->s.ret);
 	case 't':
 		m->extract = true;
 		return true;

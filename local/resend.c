@@ -39,9 +39,7 @@ give_envelope(struct resending *r)
 
 	if (r->sender == NULL) {
 		TRY(incoming_sender(r->in, r->d->j->m.sender, r->old->ret, r->old->envid));
-		to.notify = o->rcpt.notify & (uint8_t)~NOTIFY_SUCCESS;
-		if (o->rcpt.notify != 0 && to.notify == 0)
-			to.notify = NOTIFY_NEVER;
+		to.notify = notify_less_success(o->rcpt.notify);
 		to.orcpt = old ? old->orcpt : STR("");
 	} else {
 		TRY(incoming_sender(r->in, str_of(r->sender), RET_UNSAID, STR("")));

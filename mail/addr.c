@@ -24,35 +24,6 @@ is_qtext(unsigned char c, bool utf8)
 	return (c >= 32 && c < 127) || (c > 127 && utf8);
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. */
-static bool
-is_utf8(struct str s)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-
-	for (size_t i = 0, n; i < s.n; i += n) {
-		unsigned char c = (unsigned char)s.p[i];
-		uint32_t v;
-
-		n = c < 0x80 ? 1 : c < 0xC0 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF8 ? 4 : 0;
-		if (n == 0 || n > s.n - i)
-			return false;
-		if (n == 1)
-			continue;
-		v = c & (0x7FU >> n);
-		for (size_t k = 1; k < n; k++) {
-			unsigned char d = (unsigned char)s.p[i + k];
-
-			if ((d & 0xC0) != 0x80)
-				return false;
-			v = v << 6 | (d & 0x3F);
-		}
-		if (v < least[n] || v > 0x10FFFF || (v >= 0xD800 && v <= 0xDFFF))
-			return false;
-	}
-	return true;
-}
-
 /* "[1.2.3.4]" or "[IPv6:2001:db8::1]", RFC 5321 section 4.1.3. */
 static bool
 literal_valid(struct str s)
@@ -103,7 +74,7 @@ name_valid(struct str domain, bool utf8)
 {
 	struct str last = str_sub(domain, str_rfind(domain, '.') < domain.n ? str_rfind(domain, '.') + 1 : 0, domain.n);
 
-	if (domain.n == 0 || domain.n > ADDR_DOMAIN_MAX || (utf8 && !is_utf8(domain)))
+	if (domain.n == 0 || domain.n > ADDR_DOMAIN_MAX || (utf8 && !str_is_utf8(domain)))
 		return false;
 	if (domain.p[0] == '[')
 		return literal_valid(domain);
@@ -231,7 +202,7 @@ take_mailbox(struct str *in, bool strict, bool utf8, struct buf *out)
 		if (!buf_addc(out, '@') || !buf_add(out, domain))
 			return fail(E_SYNTAX, "address too long");
 	}
-	if (out->n - from > ADDR_MAX || !is_utf8(str_sub(buf_str(out), from, out->n)))
+	if (out->n - from > ADDR_MAX || !str_is_utf8(str_sub(buf_str(out), from, out->n)))
 		return fail(E_SYNTAX, "address too long, or not UTF-8");
 	return OK;
 }

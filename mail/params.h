@@ -141,6 +141,7 @@
 	P(text, smtpd_forbidden_commands,           "CONNECT GET POST", 0, 4096, "Commands that end the session at once.") \
 	P(text, smtpd_noop_commands,                "",                 0, 4096, "Commands answered 250 without effect.") \
 	P(text, smtpd_discard_ehlo_keywords,        "",                 0, 4096, "EHLO keywords that are not offered.") \
+	P(bool, smtputf8_enable,                    "yes",              0, 1, "Take and send addresses and headers that are not ASCII, RFC 6531.") \
 	P(text, local_recipient_maps,               "proxy:unix:passwd.byname $alias_maps", 0, 4096, "Tables of the users in mydestination; others are refused.  Empty: all are taken.") \
 	P(text, relay_recipient_maps,               "",                 0, 4096, "Tables of the addresses in relay_domains; others are refused.  Empty: all are taken.") \
 	P(num,  unknown_local_recipient_reject_code, "550",             400, 599, "Reply code of: User unknown in local recipient table.") \

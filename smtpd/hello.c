@@ -37,7 +37,8 @@ do_helo(struct session *s, struct str arg)
 enum verdict
 do_ehlo(struct session *s, struct str arg)
 {
-	static const char *const keywords[] = { "PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME" };
+	static const char *const keywords[] = { "PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN",
+		"SMTPUTF8" };
 	const struct params *p = s->smtpd->params;
 	struct buf text = BUF(0);
 	size_t last = 0;
@@ -46,7 +47,8 @@ do_ehlo(struct session *s, struct str arg)
 	ENSURE(buf_printf(&text, "250-%s\r\n", p->myhostname));
 	for (size_t i = 0; i < countof(keywords); i++) {
 		if (list_has(str_of(p->smtpd_discard_ehlo_keywords), str_of(keywords[i]), false) ||
-		    (p->disable_vrfy_command && strcmp(keywords[i], "VRFY") == 0))
+		    (p->disable_vrfy_command && strcmp(keywords[i], "VRFY") == 0) ||
+		    (!p->smtputf8_enable && strcmp(keywords[i], "SMTPUTF8") == 0))
 			continue;
 		last = text.n;
 		ENSURE(buf_printf(&text, "250-%s", keywords[i]));
@@ -111,7 +113,7 @@ do_vrfy(struct session *s, struct str arg)
 	}
 	arguments_init(&a);
 	ENSURE(buf_printf(&path, "TO:%.*s", STR_ARG(arg)));
-	if (rcpt_args_parse(buf_str(&path), false, &a, &word) != SAY_OK) {
+	if (rcpt_args_parse(buf_str(&path), 0, &a, &word) != SAY_OK) {
 		say(s, SAY_BAD_RCPT);
 	} else if ((r = policy_rcpt(s, buf_str(&a.address), full_address(p, &a, &full), &why)) != SAY_OK) {
 		say_rejected(s, "VRFY", r, buf_str(&why), buf_str(&a.address));

@@ -49,7 +49,7 @@ do_mail(struct session *s, struct str arg)
 	enum reply_id r;
 
 	arguments_init(&a);
-	r = mail_args_parse(arg, p->strict_rfc821_envelopes, &a, &word);
+	r = mail_args_parse(arg, policy_arguments(s), &a, &word);
 	if (r == SAY_BAD_SENDER)
 		log_bad_syntax(s, "MAIL", arg);
 	if (r != SAY_OK) {
@@ -62,6 +62,10 @@ do_mail(struct session *s, struct str arg)
 		t->text = BUF(RCPT_TEXT_MAX);
 		t->arrived = wall_now();
 		t->body8 = a.body8;
+		t->utf8 = a.utf8;
+		t->ret = a.ret;
+		t->envid = a.envid;
+		a.envid = BUF(0);
 		s->state |= S_MAIL;
 		say(s, SAY_MAIL_OK);
 	}
@@ -81,8 +85,9 @@ is_known(const struct transaction *t, struct str address, uint64_t hash)
 
 /* False: no room. */
 static bool
-add(struct transaction *t, struct str address, struct str orig)
+add(struct transaction *t, struct str address, const struct mail_args *a)
 {
+	struct str orig = buf_str(&a->address);
 	uint64_t hash = address_hash(address);
 	size_t at = t->text.n;
 
@@ -90,7 +95,7 @@ add(struct transaction *t, struct str address, struct str orig)
 		return true;
 	if (str_eq(address, orig))
 		orig = STR("");
-	if (!buf_add(&t->text, address) || !buf_add(&t->text, orig)) {
+	if (!buf_add(&t->text, address) || !buf_add(&t->text, orig) || !buf_add(&t->text, buf_str(&a->orcpt))) {
 		buf_cut(&t->text, at);
 		return false;
 	}
@@ -102,6 +107,8 @@ add(struct transaction *t, struct str address, struct str orig)
 		.at = (uint32_t)at,
 		.addr_n = (uint32_t)address.n,
 		.orig_n = (uint32_t)orig.n,
+		.orcpt_n = (uint16_t)a->orcpt.n,
+		.notify = a->notify,
 		.hash = hash,
 	};
 	return true;
@@ -115,12 +122,12 @@ refuse_more(struct session *s)
 }
 
 static WAITS enum verdict
-take_rcpt(struct session *s, struct str given, struct str full)
+take_rcpt(struct session *s, const struct mail_args *a, struct str full)
 {
 	struct transaction *t = &s->transaction;
 	char qid[QID_TEXT];
 
-	if (t->accepted >= (size_t)s->smtpd->params->smtpd_recipient_limit || !add(t, full, given))
+	if (t->accepted >= (size_t)s->smtpd->params->smtpd_recipient_limit || !add(t, full, a))
 		return refuse_more(s);
 	if (t->id == 0) {
 		t->id = qid_new();
@@ -143,14 +150,14 @@ do_rcpt(struct session *s, struct str arg)
 	struct buf full = BUF(2 * ADDR_MAX), what = BUF(0);
 
 	arguments_init(&a);
-	r = rcpt_args_parse(arg, p->strict_rfc821_envelopes, &a, &word);
+	r = rcpt_args_parse(arg, policy_arguments(s), &a, &word);
 	(void)full_address(p, &a, &full);
 	if (r == SAY_BAD_RCPT)
 		log_bad_syntax(s, "RCPT", arg);
 	if (r != SAY_OK) {
 		say_with(s, r, word);
 	} else if ((r = policy_rcpt(s, buf_str(&a.address), buf_str(&full), &what)) == SAY_OK) {
-		v = take_rcpt(s, buf_str(&a.address), buf_str(&full));
+		v = take_rcpt(s, &a, buf_str(&full));
 	} else {
 		say_rejected(s, "RCPT", r, buf_str(&what), buf_str(&a.address));
 	}
@@ -168,8 +175,10 @@ transaction_envelope(const struct session *s, struct spool_msg *m)
 	*m = (struct spool_msg){
 		.id = t->id,
 		.arrived = t->arrived,
-		.flags = t->body8 ? MF_BODY8 : 0,
+		.flags = (t->body8 ? MF_BODY8 : 0U) | (t->utf8 ? MF_UTF8 : 0U),
 		.sender = buf_str(&t->sender),
+		.ret = t->ret,
+		.envid = buf_str(&t->envid),
 		.rcpts = mem_array(t->nrcpts, sizeof *m->rcpts),
 		.nrcpts = t->nrcpts,
 		.client_name = str_of(s->name),
@@ -178,7 +187,14 @@ transaction_envelope(const struct session *s, struct spool_msg *m)
 		.protocol = s->esmtp ? STR("ESMTP") : STR("SMTP"),
 	};
 	for (size_t i = 0; i < t->nrcpts; i++) {
-		m->rcpts[i].addr = str_sub(buf_str(&t->text), t->rcpts[i].at, t->rcpts[i].addr_n);
-		m->rcpts[i].orig = str_sub(buf_str(&t->text), t->rcpts[i].at + t->rcpts[i].addr_n, t->rcpts[i].orig_n);
+		const struct rcpt_place *r = &t->rcpts[i];
+		struct str rest = str_sub(buf_str(&t->text), r->at, (size_t)r->addr_n + r->orig_n + r->orcpt_n);
+
+		m->rcpts[i] = (struct spool_rcpt){
+			.addr = str_sub(rest, 0, r->addr_n),
+			.orig = str_sub(rest, r->addr_n, r->orig_n),
+			.notify = r->notify,
+			.orcpt = str_sub(rest, (size_t)r->addr_n + r->orig_n, r->orcpt_n),
+		};
 	}
 }

@@ -35,6 +35,23 @@ policy_is_local(const struct params *p, const struct addr *client)
 	return false;
 }
 
+/* Is this extension on offer? */
+static bool
+is_offered(const struct params *p, const char *keyword)
+{
+	return !list_has(str_of(p->smtpd_discard_ehlo_keywords), str_of(keyword), false);
+}
+
+unsigned
+policy_arguments(const struct session *s)
+{
+	const struct params *p = s->smtpd->params;
+	bool utf8 = s->state & S_MAIL ? s->transaction.utf8 : p->smtputf8_enable && is_offered(p, "SMTPUTF8");
+
+	return (p->strict_rfc821_envelopes ? ARGS_STRICT : 0U) | (is_offered(p, "DSN") ? ARGS_DSN : 0U) |
+	    (utf8 ? ARGS_UTF8 : 0U);
+}
+
 /* Mailboxes without a domain are those of $myorigin, whoever names them. */
 struct str
 full_address(const struct params *p, const struct mail_args *a, struct buf *out)

@@ -14,7 +14,10 @@ received_field(const struct session *s, struct buf *out)
 	wall_rfc5322(t->arrived, date);
 	ok = buf_printf(out, "Received: from %s (%s [%s%s])\r\n", s->helo ? s->helo : s->name, s->name, v6,
 		 s->address) &&
-	    buf_printf(out, "\tby %s (%s) with %s id %s", p->myhostname, p->mail_name, s->esmtp ? "ESMTP" : "SMTP",
+	    buf_printf(out, "\tby %s (%s) with %s id %s", p->myhostname, p->mail_name,
+		t->utf8     ? "UTF8SMTP"
+		: s->esmtp ? "ESMTP"
+			   : "SMTP",
 		session_queue_id(s, qid));
 	/* With several recipients none is named: blind copies stay blind. */
 	if (t->accepted == 1 && t->nrcpts == 1)

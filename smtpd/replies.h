@@ -46,6 +46,12 @@
 	R(BAD_RCPT,          "501 5.1.3 Bad recipient address syntax") \
 	R(BAD_SIZE,          "501 5.5.4 Bad message size syntax") \
 	R(BAD_OPTION,        "555 5.5.4 Unsupported option: %s") \
+	R(BAD_RET,           "501 5.5.4 Bad RET parameter syntax") \
+	R(BAD_ENVID,         "501 5.5.4 Bad ENVID parameter syntax") \
+	R(BAD_NOTIFY,        "501 5.5.4 Error: Bad NOTIFY parameter syntax") \
+	R(BAD_ORCPT,         "501 5.5.4 Error: Bad ORCPT parameter syntax") \
+	R(DSN_OFF,           "501 5.7.1 DSN support is disabled") \
+	R(NEED_UTF8,         "553 5.6.7 Must declare SMTPUTF8 to send unicode address") \
 	R(SIZE_LIMIT,        "552 5.3.4 Message size exceeds fixed limit") \
 	R(NO_SPACE,          "452 4.3.1 Insufficient system storage") \
 	R(TOO_MANY_RCPTS,    "452 4.5.3 Error: too many recipients") \

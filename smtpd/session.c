@@ -26,6 +26,7 @@ transaction_reset(struct session *s)
 	incoming_abort(&t->incoming);
 	buf_free(&t->sender);
 	buf_free(&t->text);
+	buf_free(&t->envid);
 	free(t->rcpts);
 	*t = (struct transaction){ 0 };
 	s->state &= ~(unsigned)(S_MAIL | S_RCPT);

@@ -28,8 +28,8 @@ struct smtpd {
 	struct tasks         group;                    /* the sessions' tasks */
 };
 
-/* Where an accepted recipient stands in transaction.text. */
-struct rcpt_place { uint32_t at, addr_n, orig_n; uint64_t hash; };
+/* Where an accepted recipient stands in transaction.text: address, address as given, ORCPT. */
+struct rcpt_place { uint32_t at, addr_n, orig_n; uint16_t orcpt_n; uint8_t notify; uint64_t hash; };
 
 struct transaction {
 	uint64_t           id;                         /* 0 until the first accepted recipient */
@@ -40,7 +40,9 @@ struct transaction {
 	size_t             nrcpts, cap;                /* without duplicates */
 	size_t             accepted;                   /* RCPTs answered 250 */
 	size_t             overshoot;                  /* recipients refused beyond the limit */
-	bool               body8;
+	bool               body8, utf8;                /* BODY=8BITMIME, SMTPUTF8 */
+	uint8_t            ret;
+	struct buf         envid;
 	struct incoming   *incoming;                   /* with DATA */
 };
 
@@ -100,6 +102,8 @@ struct mail_args;
 struct str full_address(const struct params *p, const struct mail_args *a, struct buf *out);
 /* Is the header of this client's messages ours to complete and rewrite? */
 bool policy_is_local(const struct params *p, const struct addr *client);
+/* What the arguments of MAIL (RCPT) may have: ARGS_. */
+unsigned policy_arguments(const struct session *s);
 /* Room in the spool for a message of this size? */
 enum err policy_space(const struct smtpd *smtpd, uint64_t size) MUST_USE;
 

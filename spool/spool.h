@@ -10,6 +10,7 @@
 #ifndef SPOOL_SPOOL_H
 #define SPOOL_SPOOL_H
 
+#include "mail/dsnparam.h"
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/task.h"
@@ -38,11 +39,6 @@ enum {
 	MF_DSN   = 64,                                 /* its envelope has options of RFC 3461; set by entry_commit() */
 	MF_UTF8  = 128,                                /* the client said SMTPUTF8 */
 };
-
-/* RFC 3461: what the sender wants to be told (0: nothing was said, which is FAILURE | DELAY), and how much of the message
- * to return. */
-enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
-enum { RET_UNSAID, RET_FULL, RET_HDRS };
 
 struct spool_rcpt {
 	struct str addr;

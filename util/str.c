@@ -278,3 +278,32 @@ str_ihash(struct str s)
 {
 	return hash(s, true);
 }
+
+/* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. */
+bool
+str_is_utf8(struct str s)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+
+	for (size_t i = 0, n; i < s.n; i += n) {
+		unsigned char c = (unsigned char)s.p[i];
+		uint32_t v;
+
+		n = c < 0x80 ? 1 : c < 0xC0 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF8 ? 4 : 0;
+		if (n == 0 || n > s.n - i)
+			return false;
+		if (n == 1)
+			continue;
+		v = c & (0x7FU >> n);
+		for (size_t k = 1; k < n; k++) {
+			unsigned char d = (unsigned char)s.p[i + k];
+
+			if ((d & 0xC0) != 0x80)
+				return false;
+			v = v << 6 | (d & 0x3F);
+		}
+		if (v < least[n] || v > 0x10FFFF || (v >= 0xD800 && v <= 0xDFFF))
+			return false;
+	}
+	return true;
+}

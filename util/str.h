@@ -39,6 +39,7 @@ bool       str_word(struct str *rest, const char *seps, struct str *word);
 bool       str_u64(struct str s, uint64_t *v);
 bool       str_i64(struct str s, int64_t *v);
 bool       str_hex(struct str s, uint64_t *v);
+bool       str_is_utf8(struct str s);
 /* A NUL-terminated copy on the heap; free() it. */
 char      *str_dup(struct str s);
 /* Fewest single-byte edits that turn a into b; for "did you mean".  Inputs are cut at 64 bytes. */

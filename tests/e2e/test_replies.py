@@ -14,7 +14,9 @@ def test_a_message_is_taken_step_by_step():
         S- 250-SIZE 10240000
         S- 250-VRFY
         S- 250-ENHANCEDSTATUSCODES
-        S- 250 8BITMIME
+        S- 250-8BITMIME
+        S- 250-DSN
+        S- 250 SMTPUTF8
         C: MAIL FROM:<alice@client.test> SIZE=100 BODY=8BITMIME
         S: 250 2.1.0 Ok
         C: RCPT TO:<bob@example.org>
@@ -140,7 +142,9 @@ def test_the_settings_that_change_replies():
         S- 250-mx.test
         S- 250-SIZE 5000
         S- 250-ENHANCEDSTATUSCODES
-        S- 250 8BITMIME
+        S- 250-8BITMIME
+        S- 250-DSN
+        S- 250 SMTPUTF8
         C: VRFY bob
         S: 502 5.5.1 VRFY command is disabled
         C: MAIL FROM:<a@c.test>
@@ -153,6 +157,55 @@ def test_the_settings_that_change_replies():
         S: 452 4.5.3 Error: too many recipients
         C: QUIT
         S: 221 *
+    """)
+
+
+def test_delivery_report_and_utf8_parameters_have_their_replies():
+    m = house.Postroad(relayhost="[127.0.0.1]:1", smtpd_hard_error_limit="100", smtpd_soft_error_limit="100")
+    m.talk().greet()("""
+        C: MAIL FROM:<a@c.test> RET=SOME
+        S: 501 5.5.4 Bad RET parameter syntax
+        C: MAIL FROM:<a@c.test> ENVID=a+00b
+        S: 501 5.5.4 Bad ENVID parameter syntax
+        C: MAIL FROM:<ä@c.test>
+        S: 553 5.6.7 Must declare SMTPUTF8 to send unicode address
+        C: MAIL FROM:<a@c.test> RET=HDRS ENVID=a+2Bb
+        S: 250 2.1.0 Ok
+        C: RCPT TO:<b@c.test> NOTIFY=NEVER,DELAY
+        S: 501 5.5.4 Error: Bad NOTIFY parameter syntax
+        C: RCPT TO:<b@c.test> ORCPT=rfc822;x+0Aevil
+        S: 501 5.5.4 Error: Bad ORCPT parameter syntax
+        C: RCPT TO:<b@c.test> RET=HDRS
+        S: 555 5.5.4 Unsupported option: RET=HDRS
+        C: RCPT TO:<ä@c.test>
+        S: 553 5.6.7 Must declare SMTPUTF8 to send unicode address
+        C: RCPT TO:<b@c.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Bob@c.test
+        S: 250 2.1.5 Ok
+        C: RSET
+        S: 250 2.0.0 Ok
+        C: MAIL FROM:<ä@c.test> SMTPUTF8
+        S: 250 2.1.0 Ok
+        C: RCPT TO:<ä@ä.test> ORCPT=utf-8;\\x{E4}@c.test
+        S: 250 2.1.5 Ok
+    """)
+    m = house.Postroad(relayhost="[127.0.0.1]:1", smtpd_discard_ehlo_keywords="dsn, smtputf8")
+    m.talk()("""
+        S: 220 *
+        C: EHLO client.test
+        S- 250-mx.test
+        S- 250-PIPELINING
+        S- 250-SIZE 10240000
+        S- 250-VRFY
+        S- 250-ENHANCEDSTATUSCODES
+        S- 250 8BITMIME
+        C: MAIL FROM:<a@c.test> RET=HDRS
+        S: 501 5.7.1 DSN support is disabled
+        C: MAIL FROM:<a@c.test> SMTPUTF8
+        S: 555 5.5.4 Unsupported option: SMTPUTF8
+        C: MAIL FROM:<a@c.test>
+        S: 250 2.1.0 Ok
+        C: RCPT TO:<b@c.test> NOTIFY=NEVER
+        S: 501 5.7.1 DSN support is disabled
     """)
 
 

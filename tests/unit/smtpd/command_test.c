@@ -81,37 +81,37 @@ mail_arguments_are_understood_or_refused(void)
 {
 	static const struct {
 		const char *arg;
-		bool        strict;
+		unsigned    how;
 		enum reply_id reply;
 		const char *address;
 		uint64_t    size;
 		bool        body8;
 	} table[] = {
-		{ "FROM:<a@b.test>", true, SAY_OK, "a@b.test", 0, false },
-		{ "from:<>", true, SAY_OK, "", 0, false },
-		{ "FROM:<a@b.test> SIZE=42 BODY=8BITMIME", true, SAY_OK, "a@b.test", 42, true },
-		{ "FROM:<a@b.test> body=7bit size=0", true, SAY_OK, "a@b.test", 0, false },
-		{ "FROM: <a@b.test>", false, SAY_OK, "a@b.test", 0, false },
-		{ "FROM: <a@b.test>", true, SAY_BAD_SENDER, "", 0, false },
-		{ "FROM:a@b.test", false, SAY_OK, "a@b.test", 0, false },
-		{ "FROM:a@b.test", true, SAY_BAD_SENDER, "", 0, false },
-		{ "FROM:<@x.test,@y.test:a@b.test>", true, SAY_OK, "a@b.test", 0, false },
-		{ "FROM:", false, SAY_SYNTAX_MAIL, "", 0, false },
-		{ "FROM", false, SAY_SYNTAX_MAIL, "", 0, false },
-		{ "TO:<a@b.test>", false, SAY_SYNTAX_MAIL, "", 0, false },
-		{ "FROM:<a@b.test", false, SAY_BAD_SENDER, "", 0, false },
-		{ "FROM:<a b@c.test>", false, SAY_BAD_SENDER, "", 0, false },
-		{ "FROM:<;sleep 66;>", false, SAY_BAD_SENDER, "", 0, false },
-		{ "FROM:<a@b.test>=\"", false, SAY_BAD_SENDER, "a@b.test", 0, false },
-		{ "FROM:<a@b.test>SIZE=1", false, SAY_BAD_SENDER, "a@b.test", 0, false },
-		{ "FROM:<> \"", false, SAY_BAD_OPTION, "", 0, false },
-		{ "FROM:<a@b.test> SIZE=\"", false, SAY_BAD_SIZE, "a@b.test", 0, false },
-		{ "FROM:<a@b.test> SIZE=", false, SAY_BAD_SIZE, "a@b.test", 0, false },
-		{ "FROM:<a@b.test> SIZE=-1", false, SAY_BAD_SIZE, "a@b.test", 0, false },
-		{ "FROM:<a@b.test> SIZE=99999999999999999999999", false, SAY_OK, "a@b.test", UINT64_MAX, false },
-		{ "FROM:<a@b.test> BODY=BINARYMIME", false, SAY_BAD_OPTION, "a@b.test", 0, false },
-		{ "FROM:<a@b.test> SMTPUTF8", false, SAY_BAD_OPTION, "a@b.test", 0, false },
-		{ "FROM:<a@b.test> AUTH=Raven+0AReyes", false, SAY_BAD_OPTION, "a@b.test", 0, false },
+		{ "FROM:<a@b.test>", ARGS_STRICT, SAY_OK, "a@b.test", 0, false },
+		{ "from:<>", ARGS_STRICT, SAY_OK, "", 0, false },
+		{ "FROM:<a@b.test> SIZE=42 BODY=8BITMIME", ARGS_STRICT, SAY_OK, "a@b.test", 42, true },
+		{ "FROM:<a@b.test> body=7bit size=0", ARGS_STRICT, SAY_OK, "a@b.test", 0, false },
+		{ "FROM: <a@b.test>", 0, SAY_OK, "a@b.test", 0, false },
+		{ "FROM: <a@b.test>", ARGS_STRICT, SAY_BAD_SENDER, "", 0, false },
+		{ "FROM:a@b.test", 0, SAY_OK, "a@b.test", 0, false },
+		{ "FROM:a@b.test", ARGS_STRICT, SAY_BAD_SENDER, "", 0, false },
+		{ "FROM:<@x.test,@y.test:a@b.test>", ARGS_STRICT, SAY_OK, "a@b.test", 0, false },
+		{ "FROM:", 0, SAY_SYNTAX_MAIL, "", 0, false },
+		{ "FROM", 0, SAY_SYNTAX_MAIL, "", 0, false },
+		{ "TO:<a@b.test>", 0, SAY_SYNTAX_MAIL, "", 0, false },
+		{ "FROM:<a@b.test", 0, SAY_BAD_SENDER, "", 0, false },
+		{ "FROM:<a b@c.test>", 0, SAY_BAD_SENDER, "", 0, false },
+		{ "FROM:<;sleep 66;>", 0, SAY_BAD_SENDER, "", 0, false },
+		{ "FROM:<a@b.test>=\"", 0, SAY_BAD_SENDER, "a@b.test", 0, false },
+		{ "FROM:<a@b.test>SIZE=1", 0, SAY_BAD_SENDER, "a@b.test", 0, false },
+		{ "FROM:<> \"", 0, SAY_BAD_OPTION, "", 0, false },
+		{ "FROM:<a@b.test> SIZE=\"", 0, SAY_BAD_SIZE, "a@b.test", 0, false },
+		{ "FROM:<a@b.test> SIZE=", 0, SAY_BAD_SIZE, "a@b.test", 0, false },
+		{ "FROM:<a@b.test> SIZE=-1", 0, SAY_BAD_SIZE, "a@b.test", 0, false },
+		{ "FROM:<a@b.test> SIZE=99999999999999999999999", 0, SAY_OK, "a@b.test", UINT64_MAX, false },
+		{ "FROM:<a@b.test> BODY=BINARYMIME", 0, SAY_BAD_OPTION, "a@b.test", 0, false },
+		{ "FROM:<a@b.test> SMTPUTF8", 0, SAY_BAD_OPTION, "a@b.test", 0, false },
+		{ "FROM:<a@b.test> AUTH=Raven+0AReyes", 0, SAY_BAD_OPTION, "a@b.test", 0, false },
 	};
 
 	for (size_t i = 0; i < countof(table); i++) {
@@ -119,7 +119,7 @@ mail_arguments_are_understood_or_refused(void)
 		struct str word;
 
 		arguments_init(&a);
-		CHECK(mail_args_parse(str_of(table[i].arg), table[i].strict, &a, &word) == table[i].reply);
+		CHECK(mail_args_parse(str_of(table[i].arg), table[i].how, &a, &word) == table[i].reply);
 		CHECK_STR(buf_str(&a.address), table[i].address);
 		CHECK(a.size == table[i].size);
 		CHECK(a.body8 == table[i].body8);
@@ -135,8 +135,9 @@ rcpt_arguments_are_understood_or_refused(void)
 		{ "TO:<\"a b\"@c.test>", SAY_OK },    { "TO:<>", SAY_BAD_RCPT },
 		{ "TO:<a@>", SAY_BAD_RCPT },          { "TO:<@b.test>", SAY_BAD_RCPT },
 		{ "TO:", SAY_SYNTAX_RCPT },           { "a@b.test", SAY_SYNTAX_RCPT },
-		{ "TO:<a@b.test> NOTIFY=NEVER", SAY_BAD_OPTION },
-		{ "TO:<a@b.test> ORCPT=rfc822;x+0Aevil", SAY_BAD_OPTION },
+		{ "TO:<a@b.test> NOTIFY=NEVER", SAY_OK },
+		{ "TO:<a@b.test> ORCPT=rfc822;x+0Aevil", SAY_BAD_ORCPT },
+		{ "TO:<a@b.test> SIZE=1", SAY_BAD_OPTION },
 		{ "TO:<a@b.test>x", SAY_BAD_RCPT },
 	};
 
@@ -145,11 +146,104 @@ rcpt_arguments_are_understood_or_refused(void)
 		struct str word;
 
 		arguments_init(&a);
-		CHECK(rcpt_args_parse(str_of(table[i].arg), false, &a, &word) == table[i].reply);
+		CHECK(rcpt_args_parse(str_of(table[i].arg), ARGS_DSN, &a, &word) == table[i].reply);
+		arguments_fini(&a);
+	}
+}
+
+/* RFC 3461 sections 4.1 to 4.4; hostile bytes must not get in by way of "+XX". */
+static void
+parameters_of_delivery_reports_are_decoded_or_refused(void)
+{
+	static const struct {
+		const char *arg;
+		unsigned how;
+		enum reply_id reply;
+		uint8_t bits;                          /* RET or NOTIFY */
+		const char *text;                      /* ENVID or ORCPT */
+	} table[] = {
+		{ "FROM:<a@b.test> RET=FULL ENVID=QQ314159", ARGS_DSN, SAY_OK, RET_FULL, "QQ314159" },
+		{ "FROM:<a@b.test> envid=a+2Bb+3Dc+20d ret=hdrs", ARGS_DSN, SAY_OK, RET_HDRS, "a+b=c d" },
+		{ "FROM:<a@b.test> RET=HDRS", 0, SAY_DSN_OFF, 0, "" },
+		{ "FROM:<a@b.test> ENVID=x", 0, SAY_DSN_OFF, 0, "" },
+		{ "FROM:<a@b.test> RET=SOME", ARGS_DSN, SAY_BAD_RET, 0, NULL },
+		{ "FROM:<a@b.test> RET=", ARGS_DSN, SAY_BAD_RET, 0, NULL },
+		{ "FROM:<a@b.test> RET=FULL RET=FULL", ARGS_DSN, SAY_BAD_RET, RET_FULL, NULL },
+		{ "FROM:<a@b.test> ENVID=", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "FROM:<a@b.test> ENVID=a+00b", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "FROM:<a@b.test> ENVID=a+0Ab", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "FROM:<a@b.test> ENVID=a+7Fb", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "FROM:<a@b.test> ENVID=a+C3+84b", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "FROM:<a@b.test> ENVID=a+2bb", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "FROM:<a@b.test> ENVID=a+2", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "FROM:<a@b.test> ENVID=a=b", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "FROM:<a@b.test> ENVID=a ENVID=b", ARGS_DSN, SAY_BAD_ENVID, 0, NULL },
+		{ "TO:<a@b.test> NOTIFY=NEVER", ARGS_DSN, SAY_OK, NOTIFY_NEVER, "" },
+		{ "TO:<a@b.test> notify=Success,failure,DELAY ORCPT=rfc822;Bob@x.test", ARGS_DSN, SAY_OK,
+		    NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY, "rfc822;Bob@x.test" },
+		{ "TO:<a@b.test> ORCPT=x400;/C=us", ARGS_DSN, SAY_BAD_ORCPT, 0, NULL },
+		{ "TO:<a@b.test> ORCPT=x400;/C+3Dus/", ARGS_DSN, SAY_OK, 0, "x400;/C=us/" },
+		{ "TO:<a@b.test> NOTIFY=NEVER,SUCCESS", ARGS_DSN, SAY_BAD_NOTIFY, 0, NULL },
+		{ "TO:<a@b.test> NOTIFY=", ARGS_DSN, SAY_BAD_NOTIFY, 0, NULL },
+		{ "TO:<a@b.test> NOTIFY=SUCCESS,", ARGS_DSN, SAY_BAD_NOTIFY, 0, NULL },
+		{ "TO:<a@b.test> NOTIFY=SOMETIMES", ARGS_DSN, SAY_BAD_NOTIFY, 0, NULL },
+		{ "TO:<a@b.test> NOTIFY=DELAY NOTIFY=DELAY", ARGS_DSN, SAY_BAD_NOTIFY, NOTIFY_DELAY, NULL },
+		{ "TO:<a@b.test> NOTIFY=NEVER", 0, SAY_DSN_OFF, 0, "" },
+		{ "TO:<a@b.test> ORCPT=rfc822", ARGS_DSN, SAY_BAD_ORCPT, 0, NULL },
+		{ "TO:<a@b.test> ORCPT=rfc822;", ARGS_DSN, SAY_BAD_ORCPT, 0, NULL },
+		{ "TO:<a@b.test> ORCPT=rfc822;x+00", ARGS_DSN, SAY_BAD_ORCPT, 0, NULL },
+		{ "TO:<a@b.test> ORCPT=rfc822;x+0Aevil", ARGS_DSN, SAY_BAD_ORCPT, 0, NULL },
+		{ "TO:<a@b.test> ORCPT=rfc822;a ORCPT=rfc822;b", ARGS_DSN, SAY_BAD_ORCPT, 0, NULL },
+		{ "TO:<a@b.test> ORCPT=utf-8;\\x{C4}b@x.test", ARGS_DSN, SAY_OK, 0, "utf-8;\303\204b@x.test" },
+		{ "TO:<a@b.test> ORCPT=utf-8;\\x{0A}b@x.test", ARGS_DSN, SAY_BAD_ORCPT, 0, NULL },
+		{ "TO:<a@b.test> ORCPT=utf-8;\303\204b@x.test", ARGS_DSN, SAY_BAD_ORCPT, 0, NULL },
+		{ "TO:<a@b.test> ORCPT=utf-8;\303\204b@x.test", ARGS_DSN | ARGS_UTF8, SAY_OK, 0, "utf-8;\303\204b@x.test" },
+		{ "TO:<a@b.test> ORCPT=utf-8;\303b@x.test", ARGS_DSN | ARGS_UTF8, SAY_BAD_ORCPT, 0, NULL },
+	};
+
+	for (size_t i = 0; i < countof(table); i++) {
+		bool mail = table[i].arg[0] == 'F';
+		struct mail_args a;
+		struct str word;
+
+		arguments_init(&a);
+		CHECK((mail ? mail_args_parse : rcpt_args_parse)(str_of(table[i].arg), table[i].how, &a, &word) == table[i].reply);
+		CHECK((mail ? a.ret : a.notify) == table[i].bits);
+		if (table[i].text)
+			CHECK_STR(buf_str(mail ? &a.envid : &a.orcpt), table[i].text);
+		arguments_fini(&a);
+	}
+}
+
+/* RFC 6531 section 3.5. */
+static void
+addresses_beyond_ascii_need_smtputf8(void)
+{
+	static const struct { const char *arg; unsigned how; enum reply_id reply; } table[] = {
+		{ "FROM:<\303\244@b.test> SMTPUTF8", ARGS_UTF8, SAY_OK },
+		{ "FROM:<a@\303\244.test> smtputf8 SIZE=3", ARGS_UTF8, SAY_OK },
+		{ "FROM:<a@b.test> SMTPUTF8=1", ARGS_UTF8, SAY_BAD_OPTION },
+		{ "FROM:<\303\244@b.test>", ARGS_UTF8, SAY_NEED_UTF8 },
+		{ "FROM:<a@\303\244.test>", ARGS_UTF8, SAY_NEED_UTF8 },
+		{ "FROM:<\303@b.test> SMTPUTF8", ARGS_UTF8, SAY_BAD_SENDER },
+		{ "FROM:<a@b.test> SMTPUTF8", 0, SAY_BAD_OPTION },
+		{ "TO:<\303\244@b.test>", ARGS_UTF8, SAY_OK },
+		{ "TO:<\303\244@b.test>", 0, SAY_NEED_UTF8 },
+		{ "TO:<\300\200@b.test>", ARGS_UTF8, SAY_BAD_RCPT },
+	};
+
+	for (size_t i = 0; i < countof(table); i++) {
+		struct mail_args a;
+		struct str word;
+
+		arguments_init(&a);
+		CHECK((table[i].arg[0] == 'F' ? mail_args_parse : rcpt_args_parse)(str_of(table[i].arg), table[i].how, &a, &word) ==
+		    table[i].reply);
 		arguments_fini(&a);
 	}
 }
 
 SUITE(command, TEST(commands_obey_the_table), TEST(content_is_taken_in_no_state_without_sender_and_recipient),
     TEST(lines_are_split_into_verb_and_argument), TEST(mail_arguments_are_understood_or_refused),
-    TEST(rcpt_arguments_are_understood_or_refused));
+    TEST(rcpt_arguments_are_understood_or_refused), TEST(parameters_of_delivery_reports_are_decoded_or_refused),
+    TEST(addresses_beyond_ascii_need_smtputf8));
