@@ -30,6 +30,7 @@ bool       str_iends(struct str s, struct str suffix);
 /* Index of the first (last) c in s, or s.n when there is none. */
 size_t     str_find(struct str s, char c);
 size_t     str_rfind(struct str s, char c);
+bool       str_ascii(struct str s);                            /* no byte over 127 */
 struct str str_trim(struct str s);                             /* blanks and tabs, CR and LF, both ends */
 /* Take the text up to sep off the front of *rest; false when *rest is empty. */
 bool       str_cut(struct str *rest, char sep, struct str *head);
