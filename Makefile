@@ -62,7 +62,10 @@ PLACES := $(PREFIX) $(SYSCONF)
 $(shell mkdir -p $(B); [ "$$(cat $(B)/places 2>/dev/null)" = "$(PLACES)" ] || echo "$(PLACES)" >$(B)/places)
 $(patsubst %.c,$(B)/%.o,$(shell grep -lE 'POSTROAD_(SYSCONF|LIBEXEC)' */*.c)): $(B)/places
 
-programs: $(foreach p,$(PROGRAMS),$(call bin,$(p)))
+programs: $(foreach p,$(PROGRAMS),$(call bin,$(p))) $(B)/bin/lmtp
+# The same program, which looks at its name.
+$(B)/bin/lmtp: $(call bin,smtp)
+	ln -sf smtp $@
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

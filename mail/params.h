@@ -13,6 +13,32 @@
  * num, bool (yes/no), text, raw (text whose $ is not expanded here), dir (text, an absolute path), nets (util/net.h), choice (one of the words in the manual text
  * before the colon, separated by |).
  *    kind  name                                default             min  max    what the manual says */
+/* What the client of SMTP and that of LMTP both have, each its own: smtp_mail_timeout, lmtp_mail_timeout. */
+#define CLIENT_PARAMS(P, protocol, hello, port) \
+	P(text,   protocol##_##hello##_name,                   "$myhostname",      1, 255, "Name sent in EHLO and HELO (LHLO).") \
+	P(text,   protocol##_bind_address,                     "",                 0, 64, "IPv4 address to send from.") \
+	P(text,   protocol##_bind_address6,                    "",                 0, 64, "IPv6 address to send from.") \
+	P(choice, protocol##_address_preference,               "any",              0, 16, "any|ipv4|ipv6: family tried first among addresses of equal preference.") \
+	P(num,    protocol##_tcp_port,                         port,               1, 65535, "Port of a next hop that names none.") \
+	P(num,    protocol##_client_limit,                     "500",              1, 60000, "Deliveries that one smtp process works on at once.") \
+	P(num,    protocol##_mx_address_limit,                 "5",                0, 1000, "Most addresses of a destination that are tried in one delivery; 0: no limit.") \
+	P(num,    protocol##_mx_session_limit,                 "2",                0, 1000, "Most sessions in one delivery; 0: no limit.") \
+	P(time,   protocol##_connect_timeout,                  "30s",              1, 3600, "How long to wait for a TCP connection.") \
+	P(time,   protocol##_##hello##_timeout,                "300s",             1, 3600, "How long to wait for the greeting and for the reply to EHLO.") \
+	P(time,   protocol##_mail_timeout,                     "300s",             1, 3600, "How long to wait for the reply to MAIL.") \
+	P(time,   protocol##_rcpt_timeout,                     "300s",             1, 3600, "How long to wait for the reply to RCPT.") \
+	P(time,   protocol##_data_init_timeout,                "120s",             1, 3600, "How long to wait for the reply to DATA.") \
+	P(time,   protocol##_data_xfer_timeout,                "180s",             1, 3600, "How long a piece of content may take to send.") \
+	P(time,   protocol##_data_done_timeout,                "600s",             1, 3600, "How long to wait for the reply to the end of content.") \
+	P(time,   protocol##_rset_timeout,                     "20s",              1, 3600, "How long to wait for the reply to RSET.") \
+	P(time,   protocol##_quit_timeout,                     "300s",             1, 3600, "How long to wait for the reply to QUIT.") \
+	P(bool,   protocol##_connection_cache_on_demand,       "yes",              0, 1, "Keep connections for the next message to the same place.") \
+	P(time,   protocol##_connection_cache_time_limit,      "2s",               0, 3600, "How long an idle connection is kept.") \
+	P(time,   protocol##_connection_reuse_time_limit,      "300s",             1, 86400, "How long a connection is used at all.") \
+	P(num,    protocol##_connection_reuse_count_limit,     "0",                0, 1000000, "How many messages a connection is used for; 0: no limit.") \
+	P(bool,   protocol##_skip_5xx_greeting,                "yes",              0, 1, "After a 5xx greeting try the next server instead of returning the mail.") \
+	P(size,   protocol##_line_length_limit,                "998",              0, 1 << 20, "Longer lines are broken; 0: never.")
+
 #define PARAMS(P) \
 	P(text, myhostname,                         "",                 0, 255, "The name this host gives itself: banner, Received headers, HELO.  Default: the system's host name, made fully qualified.") \
 	P(text, mydomain,                           "",                 0, 255, "The local domain.  Default: $myhostname less its first label.") \
@@ -75,7 +101,7 @@
 	P(size, mailbox_size_limit,                 "51200000",         0, 1LL << 50, "Largest mailbox file, in bytes; 0: no limit.") \
 	P(raw,  mailbox_command,                    "",                 0, 4096, "Command that takes the mail of all users, run as the user; its $ are the shell's.") \
 	P(text, mailbox_command_maps,               "",                 0, 4096, "Tables of mailbox_command by user.") \
-	P(text, mailbox_transport,                  "",                 0, 1024, "Transport (and next hop) for all mail to users, known or not: lmtp:unix:private/lmtp.") \
+	P(text, mailbox_transport,                  "",                 0, 1024, "Transport (and next hop) for all mail to users, known or not: lmtp:unix:private/dovecot-lmtp.") \
 	P(text, mailbox_transport_maps,             "",                 0, 4096, "Tables of mailbox_transport by user.") \
 	P(text, fallback_transport,                 "",                 0, 1024, "Transport (and next hop) for mail to unknown users.") \
 	P(text, fallback_transport_maps,            "",                 0, 4096, "Tables of fallback_transport by user.") \
@@ -163,31 +189,12 @@
 	P(num,  default_destination_concurrency_failed_cohort_limit, "1", 0, 1000, "Failed rounds after which a destination counts as dead.") \
 	P(time, transport_retry_time,               "60s",              1, 86400, "Time before a transport that is not there is tried again.") \
 	P(size, bounce_size_limit,                  "50000",            0, 1 << 30, "Most bytes of an undeliverable message that are returned with the notice.") \
-	P(text, smtp_helo_name,                     "$myhostname",      1, 255, "Name sent in EHLO and HELO.") \
-	P(text, smtp_bind_address,                  "",                 0, 64, "IPv4 address to send from.") \
-	P(text, smtp_bind_address6,                 "",                 0, 64, "IPv6 address to send from.") \
-	P(choice, smtp_address_preference,          "any",              0, 16, "any|ipv4|ipv6: family tried first among addresses of equal preference.") \
-	P(num,  smtp_tcp_port,                      "25",               1, 65535, "Port of a next hop that names none.") \
-	P(num,  smtp_client_limit,                  "500",              1, 60000, "Deliveries that one smtp process works on at once.") \
-	P(num,  smtp_mx_address_limit,              "5",                0, 1000, "Most addresses of a destination that are tried in one delivery; 0: no limit.") \
-	P(num,  smtp_mx_session_limit,              "2",                0, 1000, "Most sessions in one delivery; 0: no limit.") \
-	P(time, smtp_connect_timeout,               "30s",              1, 3600, "How long to wait for a TCP connection.") \
-	P(time, smtp_helo_timeout,                  "300s",             1, 3600, "How long to wait for the greeting and for the reply to EHLO.") \
-	P(time, smtp_mail_timeout,                  "300s",             1, 3600, "How long to wait for the reply to MAIL.") \
-	P(time, smtp_rcpt_timeout,                  "300s",             1, 3600, "How long to wait for the reply to RCPT.") \
-	P(time, smtp_data_init_timeout,             "120s",             1, 3600, "How long to wait for the reply to DATA.") \
-	P(time, smtp_data_xfer_timeout,             "180s",             1, 3600, "How long a piece of content may take to send.") \
-	P(time, smtp_data_done_timeout,             "600s",             1, 3600, "How long to wait for the reply to the end of content.") \
-	P(time, smtp_rset_timeout,                  "20s",              1, 3600, "How long to wait for the reply to RSET.") \
-	P(time, smtp_quit_timeout,                  "300s",             1, 3600, "How long to wait for the reply to QUIT.") \
-	P(bool, smtp_connection_cache_on_demand,    "yes",              0, 1, "Keep connections for the next message to the same place.") \
-	P(time, smtp_connection_cache_time_limit,   "2s",               0, 3600, "How long an idle connection is kept.") \
-	P(time, smtp_connection_reuse_time_limit,   "300s",             1, 86400, "How long a connection is used at all.") \
-	P(num,  smtp_connection_reuse_count_limit,  "0",                0, 1000000, "How many messages a connection is used for; 0: no limit.") \
-	P(bool, smtp_skip_5xx_greeting,             "yes",              0, 1, "After a 5xx greeting try the next server instead of returning the mail.") \
+	CLIENT_PARAMS(P, smtp, helo, "25") \
+	CLIENT_PARAMS(P, lmtp, lhlo, "24") \
+	P(bool, disable_mime_output_conversion,     "no",               0, 1, "Send 8-bit content as it is to servers without 8BITMIME, instead of turning it into 7 bits.") \
+	P(bool, lmtp_assume_final,                  "no",               0, 1, "An LMTP server that does not offer DSN delivers for good; else it is taken for a relay.") \
 	P(bool, smtp_always_send_ehlo,              "yes",              0, 1, "Send EHLO even when the greeting does not say ESMTP.") \
 	P(bool, smtp_never_send_ehlo,               "no",               0, 1, "Never send EHLO.") \
-	P(size, smtp_line_length_limit,             "998",              0, 1 << 20, "Longer lines are broken; 0: never.") \
 	P(bool, smtp_send_xforward_command,         "no",               0, 1, "Not supported; must be no.") \
 	P(choice, smtp_host_lookup,                 "dns",              0, 16, "dns|native: taken for compatibility; names are always looked up by the resolver.") \
 	P(text, dns_forwarders,                     "",                 0, 4096, "Name servers to ask, address or address@port; default: those of /etc/resolv.conf.") \
@@ -213,6 +220,9 @@ struct params {
  * whose NAME_destination_concurrency_limit and the like are names too. */
 enum err params_load(struct params *p, const char *dir, const char *const *overrides, size_t noverrides) MUST_USE;
 void     params_fini(struct params *p);
+/* For the LMTP client: each smtp_ setting of CLIENT_PARAMS and its lmtp_ one change places, so that smtp_mail_timeout holds what
+ * lmtp_mail_timeout says. */
+void     params_speak_lmtp(struct params *p);
 /* Settings per transport: TRANSPORT<suffix>, else default<suffix>, e.g. suffix "_destination_concurrency_limit". */
 #define TRANSPORT_PARAMS(P) \
 	P(num,  _destination_concurrency_limit,  default_destination_concurrency_limit) \

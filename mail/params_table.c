@@ -53,6 +53,23 @@ param_of_transport(const struct param_env *env, struct str name)
 	return NULL;
 }
 
+void
+params_speak_lmtp(struct params *p)
+{
+#define P(kind, name, def, min, max, doc) { offsetof(struct params, name), sizeof p->name },
+	static const struct field {
+		size_t at, n;
+	} smtp[] = { CLIENT_PARAMS(P, smtp, helo, "") }, lmtp[] = { CLIENT_PARAMS(P, lmtp, lhlo, "") };
+#undef P
+	for (size_t i = 0; i < countof(smtp); i++) {
+		char *a = (char *)p + smtp[i].at, *b = (char *)p + lmtp[i].at, was[sizeof(union param_value)];
+
+		memcpy(was, a, smtp[i].n);
+		memcpy(a, b, smtp[i].n);
+		memcpy(b, was, smtp[i].n);
+	}
+}
+
 static int
 by_name(const void *a, const void *b)
 {

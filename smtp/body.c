@@ -5,12 +5,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "mail/mime7.h"
 #include "util/log.h"
 #include "util/proc.h"
 
 enum {
 	SMALL = 48 << 10,                              /* read at once, and sent in one write */
 	PIECE = 24 << 10,                              /* twice that, wrapped, still fits into one write */
+	QUEUED_MAX = 56 << 10,                         /* written at once */
 	LIMIT_MIN = 16,
 	LINE_MARKED = 998,                             /* MF_LONG */
 };
@@ -198,32 +200,145 @@ next_piece(const struct body *b, uint64_t done, struct piece *p, struct str *in)
 	return OK;
 }
 
+/* Output on its way: lines wrapped, dots stuffed. */
+struct outlet {
+	const struct params *p;
+	struct io *io;
+	struct wrap wrap;
+	struct buf out;
+	size_t queued;                                 /* not flushed yet */
+};
+
 static WAITS enum err
-send_wrapped(const struct params *p, const struct body *b, struct io *io)
+put_wrapped(struct outlet *o, struct str in)
+{
+	for (; in.n > 0; in = str_sub(in, PIECE, in.n)) {
+		buf_clear(&o->out);
+		body_wrap(&o->wrap, str_sub(in, 0, PIECE), (size_t)o->p->smtp_line_length_limit, &o->out);
+		if (o->queued + o->out.n > QUEUED_MAX) {
+			TRY(io_flush(o->io, deadline(o->p)));
+			o->queued = 0;
+		}
+		io_put(o->io, buf_str(&o->out));
+		o->queued += o->out.n;
+	}
+	return OK;
+}
+
+/* Give all of the content to fn, piece by piece. */
+static WAITS enum err
+each_piece(const struct body *b, WAITS enum err (*fn)(void *arg, struct str piece), void *arg)
 {
 	struct piece piece = { .fd = b->fd, .b = BUF(PIECE) };
-	struct buf out = BUF(2 * PIECE + 64);
-	struct wrap w = { 0 };
 	enum err e = OK;
 
 	for (uint64_t done = 0; done < b->size && e == OK; done += piece.n) {
 		struct str in;
 
-		if ((e = next_piece(b, done, &piece, &in)) != OK)
-			break;
-		buf_clear(&out);
-		body_wrap(&w, in, (size_t)p->smtp_line_length_limit, &out);
-		io_put(io, buf_str(&out));
-		if (done + piece.n < b->size || out.n > SMALL)
-			e = io_flush(io, deadline(p));
-	}
-	if (e == OK) {
-		io_put(io, w.inside || w.cr ? STR("\r\n.\r\n") : STR(".\r\n"));
-		e = io_flush(io, deadline(p));
+		e = next_piece(b, done, &piece, &in);
+		if (e == OK)
+			e = fn(arg, in);
 	}
 	buf_free(&piece.b);
-	buf_free(&out);
 	return e;
+}
+
+static WAITS enum err
+put_piece(void *arg, struct str piece)
+{
+	return put_wrapped(arg, piece);
+}
+
+struct turning {
+	struct mime7 *m;
+	struct outlet *outlet;
+	struct buf turned;
+};
+
+static enum err
+look(void *arg, struct str piece)
+{
+	struct turning *t = arg;
+
+	mime7_look(t->m, piece);
+	return OK;
+}
+
+static WAITS enum err
+turn(void *arg, struct str piece)
+{
+	struct turning *t = arg;
+
+	for (; piece.n > 0; piece = str_sub(piece, MIME7_LINE_MAX, piece.n)) {
+		buf_clear(&t->turned);
+		mime7_turn(t->m, str_sub(piece, 0, MIME7_LINE_MAX), &t->turned);
+		TRY(put_wrapped(t->outlet, buf_str(&t->turned)));
+	}
+	return OK;
+}
+
+/* In 7 bits: it is read twice. */
+static WAITS enum err
+put_turned(struct outlet *o, const struct body *b)
+{
+	struct turning t = { .m = mime7_new(), .outlet = o, .turned = BUF(3 * MIME7_GROWTH * MIME7_LINE_MAX) };
+	enum err e = each_piece(b, look, &t);
+
+	if (e == OK)
+		e = each_piece(b, turn, &t);
+	if (e == OK) {
+		buf_clear(&t.turned);
+		mime7_end(t.m, &t.turned);
+		e = put_wrapped(o, buf_str(&t.turned));
+	}
+	mime7_free(&t.m);
+	buf_free(&t.turned);
+	return e;
+}
+
+static WAITS enum err
+send_changed(const struct params *p, const struct body *b, struct io *io, bool seven)
+{
+	struct outlet o = { .p = p, .io = io, .out = BUF(2 * PIECE + 64) };
+	enum err e = seven ? put_turned(&o, b) : each_piece(b, put_piece, &o);
+
+	if (e == OK) {
+		io_put(io, o.wrap.inside || o.wrap.cr ? STR("\r\n.\r\n") : STR(".\r\n"));
+		e = io_flush(io, deadline(p));
+	}
+	buf_free(&o.out);
+	return e;
+}
+
+struct search {
+	bool empty;                                    /* this line, so far */
+	bool ended, found;
+};
+
+/* The header ends at the first empty line. */
+static enum err
+look_in_header(void *arg, struct str piece)
+{
+	struct search *s = arg;
+
+	for (size_t i = 0; i < piece.n && !s->ended; i++) {
+		char c = piece.p[i];
+
+		s->found |= (unsigned char)c > 127;
+		s->ended = c == '\n' && s->empty;
+		s->empty = c == '\n' || (c == '\r' && s->empty);
+	}
+	return s->ended || s->found ? E_EXISTS : OK;
+}
+
+enum err
+body_header_8bit(const struct body *b, bool *has)
+{
+	struct search s = { .empty = true };
+	enum err e = b->flags & MF_8BIT ? each_piece(b, look_in_header, &s) : OK;
+
+	*has = s.found;
+	return e == E_EXISTS ? OK : e;
 }
 
 /* As it is.  In pieces with a deadline each: so a slow line is no reason to fail, and the disk is
@@ -255,11 +370,11 @@ send_plain(const struct params *p, const struct body *b, struct io *io)
 }
 
 enum err
-body_send(const struct params *p, const struct body *b, struct io *io)
+body_send(const struct params *p, const struct body *b, struct io *io, bool seven)
 {
 	size_t limit = (size_t)p->smtp_line_length_limit;
 
-	if ((b->flags & MF_DOTS) || body_is_wrapped(p, b) || (limit > 0 && limit < LINE_MARKED))
-		return send_wrapped(p, b, io);
+	if (seven || (b->flags & MF_DOTS) || body_is_wrapped(p, b) || (limit > 0 && limit < LINE_MARKED))
+		return send_changed(p, b, io, seven);
 	return send_plain(p, b, io);
 }

@@ -21,8 +21,10 @@ WAITS enum err body_open(struct spool *s, const struct msg_deliver *m, struct bo
 void           body_close(struct body *b);
 /* Has it lines that must be broken? */
 bool           body_is_wrapped(const struct params *p, const struct body *b);
-/* All of it and the final dot; flushed. */
-WAITS enum err body_send(const struct params *p, const struct body *b, struct io *io) MUST_USE;
+/* All of it and the final dot; flushed.  seven: as mail/mime7.h turns it. */
+WAITS enum err body_send(const struct params *p, const struct body *b, struct io *io, bool seven) MUST_USE;
+/* Are there bytes over 127 in the header? */
+WAITS enum err body_header_8bit(const struct body *b, bool *has) MUST_USE;
 
 /* The transformation: dots stuffed, lines broken at line_limit bytes (0: never), every line end made CRLF.  w is zeroed before the
  * first piece.  out grows by twice the size of in at most.  At the end the last line lacks its end if

@@ -2,7 +2,6 @@
 #include "smtp/conn.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -199,11 +198,30 @@ format(const char *fmt, ...)
 	return out;
 }
 
+static char *
+place(const char *host, const struct addr *a, bool port)
+{
+	char address[ADDR_TEXT];
+
+	if (a->sa.sa_family == AF_UNIX)
+		return format("%s[%s]", host, a->un.sun_path);
+	addr_text(a, address);
+	return port ? format("%s[%s]:%u", host, address, addr_port(a)) : format("%s[%s]", host, address);
+}
+
+char *
+conn_place(const char *host, const struct addr *a)
+{
+	return place(host, a, true);
+}
+
 /* Our own address to send from, if one is set for the family. */
 static const struct addr *
 source(const struct params *p, const struct addr *to, struct addr *from)
 {
-	const char *text = to->sa.sa_family == AF_INET6 ? p->smtp_bind_address6 : p->smtp_bind_address;
+	const char *text = to->sa.sa_family == AF_INET6 ? p->smtp_bind_address6 :
+	    to->sa.sa_family == AF_INET			? p->smtp_bind_address :
+							  "";
 
 	return *text && addr_parse(str_of(text), 0, from) == OK ? from : NULL;
 }
@@ -212,20 +230,17 @@ enum err
 conn_open(const struct params *p, struct str key, const char *host, const struct addr *to, struct conn **out)
 {
 	struct addr from;
-	char address[ADDR_TEXT];
 	struct conn *c;
 	int fd;
 
 	TRY(net_connect(to, source(p, to, &from), time_after(time_now(), p->smtp_connect_timeout), &fd));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
-	addr_text(to, address);
 	c = mem_new(sizeof *c);
 	c->io = io_new(fd, REPLY_IO_LINE);
 	c->addr = *to;
 	c->key = str_dup(key);
 	c->host = mem_dup(host);
-	c->who = format("%s[%s]", host, address);
-	c->relay = format("%s[%s]:%u", host, address, addr_port(to));
+	c->who = place(host, to, false);
+	c->relay = conn_place(host, to);
 	c->opened = time_now();
 	list_init(&c->by_key);
 	list_init(&c->by_age);
@@ -235,28 +250,34 @@ conn_open(const struct params *p, struct str key, const char *host, const struct
 
 struct hello { struct conn *c; const struct params *p; bool first; };
 
-/* A line of the answer to EHLO: the server's name, then what it can do. */
+/* A line of the answer to EHLO or LHLO: the server's name, then what it can do. */
 static void
 capability(void *arg, struct str line)
 {
+	static const struct {
+		struct str word;
+		unsigned can;
+	} keywords[] = {
+		{ STR("PIPELINING"), CAN_PIPELINE },
+		{ STR("8BITMIME"),   CAN_8BIT     },
+		{ STR("SIZE"),       CAN_SIZE     },
+		{ STR("DSN"),        CAN_DSN      },
+		{ STR("SMTPUTF8"),   CAN_UTF8     },
+	};
 	struct hello *h = arg;
 	struct str word;
 	uint64_t n;
 
 	if (!str_word(&line, " \t", &word))
 		return;
-	if (h->first)
+	if (h->first && !h->c->lmtp)
 		h->c->loop |= str_ieq(word, str_of(h->p->myhostname));
 	h->first = false;
-	if (str_ieq(word, STR("PIPELINING")))
-		h->c->can |= CAN_PIPELINE;
-	if (str_ieq(word, STR("8BITMIME")))
-		h->c->can |= CAN_8BIT;
-	if (str_ieq(word, STR("SIZE"))) {
-		h->c->can |= CAN_SIZE;
-		if (str_word(&line, " \t", &word) && str_u64(word, &n))
-			h->c->size_limit = n;
-	}
+	for (size_t i = 0; i < countof(keywords); i++)
+		if (str_ieq(word, keywords[i].word))
+			h->c->can |= keywords[i].can;
+	if (str_ieq(word, STR("SIZE")) && str_word(&line, " \t", &word) && str_u64(word, &n))
+		h->c->size_limit = n;
 }
 
 static enum err
@@ -283,6 +304,10 @@ conn_greet(const struct params *p, struct conn *c, const char **during)
 	*during = "receiving the initial server greeting";
 	TRY(reply_read(c->io, &c->reply, NULL, NULL, time_after(time_now(), p->smtp_helo_timeout)));
 	TRY(judge(c));
+	if (c->lmtp) {
+		*during = "performing the LHLO handshake";
+		return say_hello(p, c, "LHLO");
+	}
 	e = E_REFUSED;
 	*during = "performing the EHLO handshake";
 	if (!p->smtp_never_send_ehlo)

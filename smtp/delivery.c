@@ -8,6 +8,14 @@
 
 enum { TEXT_MAX = 8 << 10 };
 
+static bool lmtp;                                      /* what all connections of this process speak */
+
+void
+delivery_speaks_lmtp(void)
+{
+	lmtp = true;
+}
+
 /* The destination could not be talked to: that is feedback for the scheduler, as well as every open
  * recipient's reason. */
 static void
@@ -83,8 +91,9 @@ use(struct delivery *d, struct conn **c, bool kept)
 		return false;
 	}
 	broken_text(&text, *c, e, during);
+	/* After the content only those are in doubt that were to get it. */
 	for (size_t i = 0; i < d->job->n; i++)
-		if (!d->job->rcpts[i].final)
+		if (!d->job->rcpts[i].final && (!d->maybe_sent || d->job->rcpts[i].accepted))
 			outcome_set(d->job, &d->job->rcpts[i], RCPT_DEFERRED, broken_esc(e), "", STR(""), "%s",
 			    buf_cstr(&text));
 	if (unanswered)
@@ -129,17 +138,19 @@ try_host(struct delivery *d, const struct host *h)
 	struct buf text = BUF(TEXT_MAX);
 	struct conn *c = NULL;
 	const char *during;
-	char address[ADDR_TEXT];
 	enum err e = conn_open(d->job->params, d->job->m.nexthop, h->name, &h->addr, &c);
 
 	if (e != OK) {
-		(void)buf_printf(&text, "connect to %s[%s]:%u: %s", h->name, addr_text(&h->addr, address),
-		    addr_port(&h->addr), err_why());
+		char *place = conn_place(h->name, &h->addr);
+
+		(void)buf_printf(&text, "connect to %s: %s", place, err_why());
+		free(place);
 		log_info("%s", buf_cstr(&text));
 		site_down(d, "4.4.1", buf_cstr(&text));
 		buf_free(&text);
 		return false;
 	}
+	c->lmtp = lmtp;
 	e = conn_greet(d->job->params, c, &during);
 	if (e == OK && c->loop) {
 		now_talking(d, c);
@@ -179,7 +190,7 @@ try_all(struct delivery *d)
 {
 	const struct params *p = d->job->params;
 	struct hosts hosts;
-	enum err e = hosts_find(p, d->job->m.nexthop, &hosts);
+	enum err e = (lmtp ? hosts_find_lmtp : hosts_find)(p, d->job->m.nexthop, &hosts);
 	long long sessions = 0;
 
 	if (e != OK) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* delivery.h - one delivery: some recipients of one message to one next hop, and what became of each. */
+/* delivery.h - one delivery: some recipients of one message to one next hop by SMTP or LMTP, and what became of each. */
 #ifndef SMTP_DELIVERY_H
 #define SMTP_DELIVERY_H
 
@@ -14,6 +14,8 @@ struct delivery {
 	bool                 over;                     /* no other server is to be tried */
 };
 
+/* Once, before the first delivery: this process speaks LMTP. */
+void delivery_speaks_lmtp(void);
 /* Do it all: every recipient that could be settled has its outcome afterwards. */
 WAITS void delivery_run(struct job *j);
 

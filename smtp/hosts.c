@@ -218,6 +218,42 @@ hosts_find(const struct params *p, struct str nexthop, struct hosts *h)
 	return hop.no_mx ? from_name(p, h, hop.host, hop.port) : from_domain(p, h, hop.host, hop.port);
 }
 
+static enum err
+add_socket(const struct params *p, struct hosts *h, struct str path)
+{
+	struct addr a = { .un = { .sun_family = AF_UNIX }, .len = sizeof a.un };
+
+	if (path.n == 0 || path.n >= sizeof a.un.sun_path)
+		return say(h, E_DEFERRED, "4.3.5", "bad name of a socket: %.*s", STR_ARG(path));
+	memcpy(a.un.sun_path, path.p, path.n);
+	add(h, str_of(p->myhostname), 0, &a);
+	return OK;
+}
+
+enum err
+hosts_find_lmtp(const struct params *p, struct str nexthop, struct hosts *h)
+{
+	struct hop hop;
+	struct addr literal;
+	struct str place = nexthop;
+
+	*h = (struct hosts){ 0 };
+	if (str_istarts(place, STR("unix:")))
+		return add_socket(p, h, str_sub(place, 5, place.n));
+	if (str_istarts(place, STR("inet:")))
+		place = str_sub(place, 5, place.n);
+	if (hop_parse(place, (uint16_t)p->smtp_tcp_port, &hop) != OK)
+		return say(h, E_DEFERRED, "4.3.5", "bad next hop %.*s", STR_ARG(nexthop));
+	if (addr_parse(hop.host, hop.port, &literal) == OK) {
+		add(h, hop.host, 0, &literal);
+		return OK;
+	}
+	if (from_name(p, h, hop.host, hop.port) == OK)
+		return OK;
+	h->esc[0] = '4';
+	return E_DEFERRED;
+}
+
 void
 hosts_fini(struct hosts *h)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hosts.h - which addresses mail for a next hop goes to, in the order to try them (RFC 5321 section 5.1, RFC 7505). */
+/* hosts.h - which addresses mail for a next hop goes to, in the order to try them (RFC 5321 section 5.1, RFC 7505).
+ * The next hop of LMTP is unix:PATH (relative to queue_directory), inet:HOST, inet:HOST:PORT, or the same without inet:; no MX. */
 #ifndef SMTP_HOSTS_H
 #define SMTP_HOSTS_H
 
@@ -25,6 +26,8 @@ struct hosts {
 
 /* OK: at least one.  Else E_REFUSED (mail bounces) or E_DEFERRED, with esc and why. */
 WAITS enum err hosts_find(const struct params *p, struct str nexthop, struct hosts *h) MUST_USE;
+/* The same for LMTP.  Never E_REFUSED: such servers belong to this mail system, and mail waits until somebody mends it. */
+WAITS enum err hosts_find_lmtp(const struct params *p, struct str nexthop, struct hosts *h) MUST_USE;
 void           hosts_fini(struct hosts *h);
 /* MX records by preference, those of equal preference in random order. */
 void           mx_order(struct msg_record *mx, size_t n);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One SMTP transaction (RFC 5321 section 3.3), with PIPELINING in one write (RFC 2920). */
+/* One SMTP transaction (RFC 5321 section 3.3), with PIPELINING in one write (RFC 2920); in LMTP every
+ * recipient has an answer of its own to the content (RFC 2033 section 4.2). */
+#include "smtp/commands.h"
 #include "smtp/delivery.h"
 
 #include <inttypes.h>
@@ -26,6 +28,9 @@ struct talk {
 	size_t             asked, accepted;            /* recipients; asked: with pipelining */
 	size_t             next;                       /* the first one not answered for */
 	bool               pipelined;
+	bool               cut_off;                    /* the server refused amid the content, and hung up */
+	struct commands    commands;
+	struct buf         out;                        /* commands on their way */
 };
 
 static struct time
@@ -74,36 +79,37 @@ rest_said(struct talk *t)
 			said(t, &t->d->job->rcpts[i]);
 }
 
-static void
-put_mail(struct talk *t)
+/* All up to DATA in one write, if the server takes that and so much fits, that neither side waits for
+ * the other with full buffers. */
+static bool
+gather(struct talk *t)
 {
-	const struct delivery *d = t->d;
+	struct job *j = t->d->job;
+	bool fits = (t->c->can & CAN_PIPELINE) && commands_mail(&t->commands, &t->out);
 
-	io_print(t->c->io, "MAIL FROM:<%.*s>", STR_ARG(d->job->m.sender));
-	if (t->c->can & CAN_SIZE)
-		io_print(t->c->io, " SIZE=%" PRIu64, d->job->m.size);
-	/* To a server without 8BITMIME 8-bit content is sent as it is: all servers of today take
-	 * it, and turning it into 7 bits would break signatures. */
-	if ((t->c->can & CAN_8BIT) && (d->job->m.flags & (MF_8BIT | MF_BODY8)))
-		io_print(t->c->io, " BODY=8BITMIME");
-	io_print(t->c->io, "\r\n");
+	for (size_t i = 0; i < j->n && fits; i++)
+		if (!j->rcpts[i].final) {
+			fits = commands_rcpt(&t->commands, &j->rcpts[i].rcpt, &t->out);
+			t->asked++;
+		}
+	return fits && buf_adds(&t->out, "DATA\r\n");
 }
 
-static void
+/* One by one: made, to be sent with the next wait for an answer. */
+static enum err
+put(struct talk *t, bool made)
+{
+	if (!made)
+		return fail(E_TOOBIG, "a command would be too long");
+	io_put(t->c->io, buf_str(&t->out));
+	buf_clear(&t->out);
+	return OK;
+}
+
+static enum err
 put_rcpt(struct talk *t, const struct outcome *o)
 {
-	io_print(t->c->io, "RCPT TO:<%.*s>\r\n", STR_ARG(o->rcpt.addr));
-}
-
-/* Does all up to DATA fit into one write, so that neither side waits for the other with full buffers? */
-static bool
-can_pipeline(const struct talk *t)
-{
-	size_t n = t->d->job->m.sender.n + 100;
-
-	for (size_t i = 0; i < t->d->job->n; i++)
-		n += t->d->job->rcpts[i].rcpt.addr.n + 12;
-	return (t->c->can & CAN_PIPELINE) && n < COMMANDS_MAX;
+	return put(t, commands_rcpt(&t->commands, &o->rcpt, &t->out));
 }
 
 static WAITS enum err
@@ -111,14 +117,12 @@ mail(struct talk *t, bool *unanswered, bool *refused)
 {
 	enum err e;
 
-	put_mail(t);
-	for (size_t i = 0; i < t->d->job->n && t->pipelined; i++)
-		if (!t->d->job->rcpts[i].final) {
-			put_rcpt(t, &t->d->job->rcpts[i]);
-			t->asked++;
-		}
-	if (t->pipelined)
-		io_print(t->c->io, "DATA\r\n");
+	t->pipelined = gather(t);
+	if (!t->pipelined) {
+		t->asked = 0;
+		buf_clear(&t->out);
+	}
+	TRY(put(t, t->pipelined || commands_mail(&t->commands, &t->out)));
 	e = answer(t, &mail_step, t->d->job->params->smtp_mail_timeout);
 	/* On a kept connection 421 is the end of a session, not an answer to this message. */
 	if (e == E_DEFERRED && t->c->uses > 1)
@@ -153,7 +157,7 @@ rcpts(struct talk *t)
 		if (o->final)
 			continue;
 		if (!t->pipelined)
-			put_rcpt(t, o);
+			TRY(put_rcpt(t, o));
 		TRY(answer(t, &rcpt_step, t->d->job->params->smtp_rcpt_timeout));
 		/* "Too many recipients" in old words: RFC 5321 section 4.5.3.1.10. */
 		if (r->code == 552) {
@@ -183,13 +187,16 @@ reset(struct talk *t)
 	return OK;
 }
 
-/* DATA was sent along and taken although nobody is left to send to: an empty message ends it (RFC 2920 section 3.1). */
+/* DATA was sent along and taken although nobody is left to send to: an empty message ends it (RFC 2920
+ * section 3.1).  How many answers that has in LMTP nobody can tell. */
 static WAITS enum err
 nobody_left(struct talk *t)
 {
 	const struct params *p = t->d->job->params;
 
-	if (reply_class(&t->c->reply) == 3) {
+	if (reply_class(&t->c->reply) == 3 && t->c->lmtp) {
+		t->c->tainted = true;
+	} else if (reply_class(&t->c->reply) == 3) {
 		io_print(t->c->io, ".\r\n");
 		if (answer(t, &done_step, p->smtp_data_done_timeout) != OK || reply_class(&t->c->reply) == 3)
 			t->c->tainted = true;
@@ -197,6 +204,14 @@ nobody_left(struct talk *t)
 		t->c->tainted = true;                  /* that was no answer to DATA */
 	}
 	return reset(t);
+}
+
+/* To a server without 8BITMIME content goes in 7 bits (RFC 6152 section 3). */
+static bool
+sends_7bit(const struct talk *t)
+{
+	return (t->d->job->m.flags & MF_8BIT) && !(t->c->can & CAN_8BIT) &&
+	    !t->d->job->params->disable_mime_output_conversion;
 }
 
 static WAITS enum err
@@ -213,37 +228,72 @@ content(struct talk *t)
 	if (body_is_wrapped(p, &t->d->body))
 		log_info("%s: breaking line > %lld bytes with <CR><LF>SPACE", qid_text(t->d->job->m.id, id),
 		    p->smtp_line_length_limit);
-	e = body_send(p, &t->d->body, t->c->io);
-	if (e != OK && e != E_EOF)
+	e = body_send(p, &t->d->body, t->c->io, sends_7bit(t));
+	if (e != E_EOF)
 		return e;
 	/* A server that hangs up in the middle may have said why; it cannot have said yes to what it has not seen. */
-	if (e == E_EOF) {
-		t->c->tainted = true;
-		t->step = &done_step;
-		if (reply_read(t->c->io, &t->c->reply, NULL, NULL, within(1)) == OK && reply_class(&t->c->reply) > 3)
-			return OK;
-		return fail(E_EOF, "lost connection");
-	}
-	t->d->maybe_sent = true;
-	e = answer(t, &done_step, p->smtp_data_done_timeout);
-	if (e == OK || e == E_DEFERRED)
-		t->d->maybe_sent = false;
-	return e;
+	t->c->tainted = true;
+	t->step = &done_step;
+	t->cut_off =
+	    reply_read(t->c->io, &t->c->reply, NULL, NULL, within(1)) == OK && reply_class(&t->c->reply) > 3;
+	return t->cut_off ? OK : fail(E_EOF, "lost connection");
 }
 
 static void
-sent(struct talk *t)
+taken(struct talk *t, struct outcome *o)
 {
 	char esc[ESC_MAX];
 
-	reply_esc(&t->c->reply, esc);
+	o->action = t->c->can & CAN_DSN				   ? ACTION_PASSED :
+	    t->c->lmtp && t->d->job->params->lmtp_assume_final ? ACTION_DELIVERED :
+								     ACTION_RELAYED;
+	outcome_set(t->d->job, o, RCPT_SENT, reply_esc(&t->c->reply, esc), t->c->host, buf_str(&t->c->reply.text), "%s",
+	    buf_cstr(&t->c->reply.text));
+}
+
+static WAITS enum err
+done(struct talk *t)
+{
+	enum err e;
+
+	t->d->maybe_sent = true;
+	e = answer(t, &done_step, t->d->job->params->smtp_data_done_timeout);
+	if (e != OK && e != E_DEFERRED)
+		return e;
+	t->d->maybe_sent = false;
+	if (e == OK && reply_class(&t->c->reply) != 2) {
+		rest_said(t);
+		return OK;
+	}
+	for (size_t i = 0; e == OK && i < t->d->job->n; i++)
+		if (t->d->job->rcpts[i].accepted && !t->d->job->rcpts[i].final)
+			taken(t, &t->d->job->rcpts[i]);
+	return e;
+}
+
+/* An answer for each.  After 421 those of the others may still come; when they do not, nobody knows
+ * what became of them. */
+static WAITS enum err
+done_one_by_one(struct talk *t)
+{
+	t->d->maybe_sent = true;
 	for (size_t i = 0; i < t->d->job->n; i++) {
 		struct outcome *o = &t->d->job->rcpts[i];
+		enum err e;
 
-		if (o->accepted && !o->final)
-			outcome_set(t->d->job, o, RCPT_SENT, esc, t->c->host, buf_str(&t->c->reply.text), "%s",
-			    buf_cstr(&t->c->reply.text));
+		if (!o->accepted || o->final)
+			continue;
+		e = answer(t, &done_step, t->d->job->params->smtp_data_done_timeout);
+		if (e != OK && e != E_DEFERRED)
+			return e;
+		if (reply_class(&t->c->reply) == 2)
+			taken(t, o);
+		else
+			said(t, o);
+		o->accepted = false;
 	}
+	t->d->maybe_sent = false;
+	return OK;
 }
 
 static bool
@@ -278,17 +328,52 @@ converse(struct talk *t, bool *unanswered)
 		return reset(t);
 	}
 	TRY(content(t));
-	if (reply_class(&t->c->reply) == 2)
-		sent(t);
-	else
+	if (t->cut_off) {
 		rest_said(t);
+		return OK;
+	}
+	return t->c->lmtp ? done_one_by_one(t) : done(t);
+}
+
+/* Addresses and a header in UTF-8 are only for servers that take them (RFC 6531 section 3.2). */
+static WAITS enum err
+check_utf8(struct talk *t)
+{
+	const struct job *j = t->d->job;
+	bool message = !str_ascii(j->m.sender);
+
+	if (!message && (j->m.flags & MF_UTF8))
+		TRY(body_header_8bit(&t->d->body, &message));
+	for (size_t i = 0; i < j->n; i++) {
+		struct outcome *o = &j->rcpts[i];
+		bool needed = message || !str_ascii(o->rcpt.addr);
+
+		t->commands.utf8 |= needed && (t->c->can & CAN_UTF8);
+		if (needed && !(t->c->can & CAN_UTF8) && !o->final)
+			outcome_set(t->d->job, o, RCPT_BOUNCED, "5.6.7", t->c->host, STR(""),
+			    "SMTPUTF8 is required, but was not offered by host %s", t->c->who);
+	}
 	return OK;
+}
+
+/* Who asked for notices stands in the message's file. */
+static WAITS enum err
+prepare(struct talk *t)
+{
+	struct job *j = t->d->job;
+
+	t->commands.job = j;
+	t->commands.can = t->c->can;
+	*t->during = "reading the envelope";
+	if ((t->c->can & CAN_DSN) && (j->m.flags & MF_DSN) && job_envelope(j, &t->commands.envelope) != OK)
+		return fail(E_CORRUPT, "cannot read the envelope");
+	return check_utf8(t);
 }
 
 enum err
 transaction(struct delivery *d, struct conn *c, const char **during, bool *unanswered)
 {
-	struct talk t = { .d = d, .c = c, .during = during };
+	struct talk t = { .d = d, .c = c, .during = during, .out = BUF(COMMANDS_MAX) };
 	enum err e;
 
 	*unanswered = true;
@@ -296,8 +381,12 @@ transaction(struct delivery *d, struct conn *c, const char **during, bool *unans
 		d->job->rcpts[i].accepted = false;
 	if (too_big(d, c))
 		return OK;
-	t.pipelined = can_pipeline(&t);
-	e = converse(&t, unanswered);
+	e = prepare(&t);
+	if (e != OK || !job_open(d->job))
+		*unanswered = false;
+	else
+		e = converse(&t, unanswered);
+	buf_free(&t.out);
 	if (e != E_DEFERRED)
 		return e;
 	rest_said(&t);

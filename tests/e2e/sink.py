@@ -2,7 +2,10 @@
 """A scripted SMTP server on a thread of its own.  Without rules it takes everything and keeps each message's envelope and
 content, dots unstuffed and also exactly as they came.
 
-Rules are functions rule(session, step, text) -> None (the usual answer) or a reply; steps: connect ehlo helo mail rcpt data
+Sink(lmtp=True) speaks LMTP instead: lhlo for ehlo, and one answer to the content for each recipient (text: his address); Sink(path=P)
+listens on a UNIX socket.  What MAIL and RCPT said after the address is in a message's params and rcpt_params.
+
+Rules are functions rule(session, step, text) -> None (the usual answer) or a reply; steps: connect ehlo lhlo helo mail rcpt data
 content quit rset.  A reply is text ("450 4.2.1 later"), DROP (close without a word), HANG (say nothing more), or a number of
 seconds to wait before the usual answer.  Rules may raise to fail loudly."""
 import re, socket, threading, time
@@ -16,7 +19,7 @@ class Message:
     def __init__(self, sender, rcpts, wire, session):
         self.sender, self.rcpts, self.wire, self.session = sender, rcpts, wire, session
         self.content = re.sub(rb"(?m)^\.", b"", wire)
-        self.params = list(session.params)
+        self.params, self.rcpt_params = list(session.params), list(session.rcpt_params)
 
     def header(self, name):
         """Text of the first such header field, unfolded; None when there is none."""
@@ -32,7 +35,7 @@ class Session:
     def __init__(self, sink, sock, number):
         self.sink, self.sock, self.number = sink, sock, number
         self.file = sock.makefile("rb")
-        self.sender, self.rcpts, self.params, self.lines, self.transactions = None, [], [], [], 0
+        self.sender, self.rcpts, self.params, self.rcpt_params, self.lines, self.transactions = None, [], [], [], [], 0
 
     def say(self, text): self.sock.sendall(text.encode() + b"\r\n")
 
@@ -64,14 +67,16 @@ class Session:
             self.lines.append(line)
             line = line.decode(errors="surrogateescape").rstrip("\r\n")
             verb = line[:4].upper()
-            if verb not in ("EHLO", "HELO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"):
+            if verb not in (*self.sink.hello, "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT"):
                 self.say("500 5.5.2 what?")
                 continue
             if getattr(self, verb.lower())(line) is None:
                 return
 
-    def ehlo(self, line):
-        return self.answer("ehlo", line, "\r\n".join(f"250-{w}" for w in [self.sink.name] + self.sink.offers[:-1])
+    def lhlo(self, line): return self.ehlo(line, "lhlo")
+
+    def ehlo(self, line, step="ehlo"):
+        return self.answer(step, line, "\r\n".join(f"250-{w}" for w in [self.sink.name] + self.sink.offers[:-1])
                            + f"\r\n250 {self.sink.offers[-1]}")
 
     def helo(self, line): return self.answer("helo", line, f"250 {self.sink.name}")
@@ -82,13 +87,15 @@ class Session:
         return self.answer("rset", line, "250 2.0.0 ok")
 
     def mail(self, line):
-        self.sender, self.rcpts, self.params = line.partition("<")[2].rpartition(">")[0], [], line.rpartition(">")[2].split()
+        self.sender, self.params = line.partition("<")[2].rpartition(">")[0], line.rpartition(">")[2].split()
+        self.rcpts, self.rcpt_params = [], []
         return self.answer("mail", line, "250 2.1.0 ok")
 
     def rcpt(self, line):
         code = self.answer("rcpt", line, "250 2.1.5 ok")
         if code and code // 100 == 2:
             self.rcpts.append(line.partition("<")[2].rpartition(">")[0])
+            self.rcpt_params.append(line.rpartition(">")[2].split())
         return code
 
     def data(self, line):
@@ -109,8 +116,14 @@ class Session:
         message = Message(self.sender, self.rcpts, bytes(wire), self)
         self.message = message
         self.transactions += 1
-        code = self.answer("content", "", f"250 2.0.0 ok {len(self.sink.messages)}")
-        if code and code // 100 == 2:
+        taken = []
+        for who in self.rcpts if self.sink.lmtp else [""]:
+            code = self.answer("content", who, f"250 2.0.0 ok {len(self.sink.messages)}")
+            if code is None:
+                break
+            taken += [who] if code // 100 == 2 else []
+        message.rcpts = taken if self.sink.lmtp else self.rcpts
+        if taken:
             with self.sink.lock:
                 self.sink.messages.append(message)
         return code
@@ -122,15 +135,16 @@ class Session:
 
 class Sink:
     def __init__(self, *rules, name="sink.test", offers=("PIPELINING", "SIZE 104857600", "8BITMIME", "ENHANCEDSTATUSCODES"),
-                 port=0, host="127.0.0.1", backlog=256):
+                 port=0, host="127.0.0.1", backlog=256, lmtp=False, path=None):
         self.rules, self.name, self.offers = list(rules), name, list(offers)
         self.messages, self.sessions, self.cut = [], [], 0
+        self.lmtp, self.hello = lmtp, ("LHLO",) if lmtp else ("EHLO", "HELO")
         self.lock, self.ended = threading.Lock(), threading.Event()
-        self.listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((host, port))
+        self.listener.bind(path or (host, port))
         self.listener.listen(backlog)
-        self.host, self.port = host, self.listener.getsockname()[1]
+        self.host, self.port = host, path or self.listener.getsockname()[1]
         house.ALIVE.append(self)
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -140,7 +154,8 @@ class Sink:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session = Session(self, sock, len(self.sessions))
             self.sessions.append(session)
             threading.Thread(target=self.serve, args=(session,), daemon=True).start()

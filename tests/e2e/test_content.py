@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes in goes out: byte for byte, and only where the sender ended it."""
-import os, random
+import email, os, random
 
 import house, sink
 
@@ -156,3 +156,34 @@ def test_random_chunks_change_nothing():
             t.raw(data[:k]); data = data[k:]
         t.expect("250")
         assert s.wait(n)[n - 1].body == body
+
+
+EIGHT = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--b\r\n" \
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n.caf\u00e9 = 1\r\n.\r\n\r\n--b\r\n" \
+        "Content-Type: application/octet-stream\r\n\r\n\u00e9\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\n\u00fc\r\n--b--\r\n"
+SEVEN = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 7bit\r\n\r\n--b\r\n" \
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n.caf=C3=A9 =3D 1\r\n.\r\n\r\n--b\r\n" \
+        "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nw6k=\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n" \
+        "Subject: in\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=unknown-8bit\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C3=BC\r\n--b--\r\n"
+
+
+def test_servers_without_8bitmime_get_7_bits():
+    s = sink.Sink(offers=["PIPELINING"])
+    m = house.Postroad(sink=s)
+    got = through(m, s, EIGHT.encode(), 1)
+    assert got.content.endswith(b"\r\n" + SEVEN.encode()), got.content.decode()
+    assert "BODY=8BITMIME" not in got.params
+    # A large one, read from the file in pieces; a mail program takes it apart again.
+    lines = "".join(f"{n} \u00fcber\r\n" for n in range(200000))
+    got = through(m, s, ("Subject: big\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + lines).encode(), 2)
+    assert got.content.isascii() and max(len(l) for l in got.content.split(b"\r\n")) <= 998
+    assert email.message_from_bytes(got.content).get_payload(decode=True).decode() == lines
+    s.offers = ["8BITMIME"]
+    got = through(house.Postroad(sink=s), s, EIGHT.encode(), 3)
+    assert got.content.endswith(EIGHT.encode()) and got.params == ["BODY=8BITMIME"]
+
+
+def test_turning_8_bits_into_7_can_be_switched_off():
+    s = sink.Sink(offers=["PIPELINING"])
+    m = house.Postroad(sink=s, disable_mime_output_conversion="yes")
+    assert through(m, s, EIGHT.encode(), 1).content.endswith(EIGHT.encode())

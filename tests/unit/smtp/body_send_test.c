@@ -138,7 +138,7 @@ sent(const struct body *b, long long limit)
 	l.io = end_of(fd[1]);
 	tasks_init(&g);
 	CHECK(task_start(&g, "listener", listen_to_the_end, &l) != NULL);
-	CHECK(body_send(&p, b, io) == OK);
+	CHECK(body_send(&p, b, io, false) == OK);
 	io_close(&io);
 	tasks_wait(&g);
 	io_close(&l.io);
@@ -275,7 +275,7 @@ a_file_that_is_too_short_is_no_message(void)
 		f.size = 100000;
 		CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
 		io = end_of(fd[0]);
-		CHECK(body_send(&p, &f, io) != OK);
+		CHECK(body_send(&p, &f, io, false) != OK);
 		io_close(&io);
 		n = read(fd[1], wire, sizeof wire);
 		CHECK(n <= 0 || memmem(wire, (size_t)n, "\r\n.\r\n", 5) == NULL);
