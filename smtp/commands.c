@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 
-#include "mail/xtext.h"
 #include "smtp/conn.h"
 
 bool
@@ -23,7 +22,7 @@ commands_mail(const struct commands *c, struct buf *out)
 	if (e && e->ret < countof(ret))
 		ok = ok && buf_adds(out, ret[e->ret]);
 	if (e && e->envid.n > 0)
-		ok = ok && buf_adds(out, " ENVID=") && xtext_put(e->envid, false, out);
+		ok = ok && buf_adds(out, " ENVID=") && xtext_encode(e->envid, out);
 	return ok && buf_adds(out, "\r\n");
 }
 
@@ -55,15 +54,18 @@ put_notify(uint8_t notify, struct buf *out)
 static bool
 put_orcpt(const struct commands *c, const struct msg_rcpt *r, struct str orcpt, struct buf *out)
 {
-	size_t type = str_find(orcpt, ';');
 	struct str original = r->orig.n > 0 ? r->orig : r->addr;
+	struct buf own = BUF(0);
+	bool ok = buf_adds(out, " ORCPT=");
 
-	if (orcpt.n > 0)
-		return buf_adds(out, " ORCPT=") && buf_add(out, str_sub(orcpt, 0, type)) &&
-		       buf_addc(out, ';') &&
-		       xtext_put(str_sub(orcpt, type + 1, orcpt.n), c->utf8, out);
-	return buf_printf(out, " ORCPT=%s;", str_ascii(original) ? "rfc822" : "utf-8") &&
-	       xtext_put(original, c->utf8, out);
+	if (orcpt.n == 0) {
+		ok = ok && buf_adds(&own, str_ascii(original) ? "rfc822;" : "utf-8;") &&
+		     buf_add(&own, original);
+		orcpt = buf_str(&own);
+	}
+	ok = ok && orcpt_encode(orcpt, c->utf8, out);
+	buf_free(&own);
+	return ok;
 }
 
 bool

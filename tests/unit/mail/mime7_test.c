@@ -6,7 +6,6 @@
 
 #include "mail/encode7.h"
 #include "mail/mime_type.h"
-#include "mail/xtext.h"
 #include "tests/unit/check.h"
 #include "util/mem.h"
 
@@ -263,22 +262,6 @@ types_are_read_as_they_are_written(void)
 	}
 }
 
-static void
-parameters_of_dsn_are_xtext(void)
-{
-	struct buf out = BUF(64);
-
-	CHECK(xtext_put(STR("a+b=c d\x01\x7f" E), false, &out));
-	CHECK_STR(buf_str(&out), "a+2Bb+3Dc+20d+01+7F+C3+A9");
-	buf_clear(&out);
-	CHECK(xtext_put(STR("!~" E), true, &out));
-	CHECK_STR(buf_str(&out), "!~" E);
-	out.max = out.n + 2;
-	CHECK(!xtext_put(STR(" "), true, &out));
-	buf_free(&out);
-}
-
 SUITE(mime7, TEST(mail_without_mime_gets_it), TEST(what_is_declared_is_kept_and_relabelled), TEST(parts_are_turned_one_by_one),
     TEST(messages_in_messages_are_walked_through), TEST(signed_and_encrypted_parts_stay_as_they_are),
-    TEST(lines_of_output_are_short_and_no_boundaries), TEST(what_is_too_much_stays_as_it_is), TEST(types_are_read_as_they_are_written),
-    TEST(parameters_of_dsn_are_xtext));
+    TEST(lines_of_output_are_short_and_no_boundaries), TEST(what_is_too_much_stays_as_it_is), TEST(types_are_read_as_they_are_written));
