@@ -27,6 +27,7 @@ struct cmd {
 	C("status",     cmd_status,    "what is running") \
 	C("check",      cmd_check,     "check the configuration and the spool") \
 	C("dns",        cmd_dns,       "ask the running resolver for a name") \
+	C("route",      cmd_route,     "where mail to an address would go, and why") \
 	C("conf",       cmd_conf,      "show and change settings") \
 	C("queue",      cmd_queue,     "list and change what is queued")
 /* Names in $command_directory that are links to postroad; -c DIR goes before or among their own flags. */

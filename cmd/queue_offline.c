@@ -12,7 +12,7 @@
 static const enum spool_dir listed[] = { SPOOL_INCOMING, SPOOL_DEFERRED, SPOOL_HOLD };
 
 struct work {
-	const struct params *params;
+	struct router *router;
 	const struct queue_request *request;
 	struct spool *spool;
 	queue_item_fn *fn;
@@ -47,7 +47,8 @@ matches(const struct work *w, const struct spool_view *v)
 	case BY_DESTINATION:
 		route_init(&route);
 		for (size_t i = 0; i < v->msg.nrcpts && !found; i++) {
-			route_find(w->params, v->msg.rcpts[i].addr, &route);
+			/* Where a table has no answer now, the domain still tells. */
+			(void)!router_find(w->router, v->msg.sender, v->msg.rcpts[i].addr, &route);
 			found = v->progress[i].state <= JRN_DEFERRED &&
 				(str_ieq(buf_str(&route.nexthop), r->what) ||
 				    str_ieq(address_domain(v->msg.rcpts[i].addr), r->what));
@@ -143,13 +144,18 @@ enum err
 queue_offline(const struct params *p, const struct queue_request *r, queue_item_fn *fn, void *arg,
     uint32_t *counted)
 {
-	struct work w = { .params = p, .request = r, .fn = fn, .arg = arg };
+	struct work w = { .request = r, .fn = fn, .arg = arg };
 	struct spool_scan how = { .fn = visit, .arg = &w, .threads = 2, .debris_age = 86400 };
 	struct spool_scan_stats stats;
 	bool read_only = r->op == QUEUE_LIST || r->dry;
 	enum err e;
 
-	TRY(spool_open(p->queue_directory, spool_sync_of(p->spool_sync), read_only, &w.spool));
+	TRY(router_open(p, p->config_directory, &w.router));
+	e = spool_open(p->queue_directory, spool_sync_of(p->spool_sync), read_only, &w.spool);
+	if (e != OK) {
+		router_close(&w.router);
+		return e;
+	}
 	pthread_mutex_init(&w.lock, NULL);
 	e = read_only ? OK : spool_lock(w.spool);
 	for (size_t i = 0; i < countof(listed) && e == OK; i++)
@@ -161,5 +167,6 @@ queue_offline(const struct params *p, const struct queue_request *r, queue_item_
 	free(w.dirs);
 	pthread_mutex_destroy(&w.lock);
 	spool_close(&w.spool);
+	router_close(&w.router);
 	return e;
 }

@@ -27,10 +27,7 @@ open_tables(struct intake *in, const struct params *p, const char *dir)
 	    str_of(p->relay_recipient_maps), "relay_recipient_maps", dir, &in->relay_recipients));
 	TRY(maps_open(
 	    str_of(p->virtual_mailbox_maps), "virtual_mailbox_maps", dir, &in->mailboxes));
-	if (strchr(p->virtual_alias_domains, ':') == NULL)
-		return OK;
-	return maps_open(
-	    str_of(p->virtual_alias_domains), "virtual_alias_domains", dir, &in->virtual_domains);
+	return router_open(p, dir, &in->router);
 }
 
 static void
@@ -44,27 +41,31 @@ close_tables(struct intake *in)
 	maps_close(&in->recipient_bcc);
 	maps_close(&in->local_recipients);
 	maps_close(&in->relay_recipients);
-	maps_close(&in->virtual_domains);
 	maps_close(&in->mailboxes);
+	router_close(&in->router);
+}
+
+enum err
+intake_open(const struct service *s, struct intake **out)
+{
+	struct intake *in = mem_new(sizeof *in);
+	enum err e;
+
+	in->service = s;
+	e = open_tables(in, &s->params, s->config_dir);
+	*out = in;
+	if (e != OK)
+		intake_free(out);
+	return e;
 }
 
 enum err
 intake_start(const struct service *s, const char *role, struct spool *spool, struct tasks *g,
     struct intake **out)
 {
-	struct intake *in = mem_new(sizeof *in);
-	enum err e;
-
-	in->service = s;
-	in->spool = spool;
-	e = open_tables(in, &s->params, s->config_dir);
-	if (e != OK) {
-		close_tables(in);
-		free(in);
-		return e;
-	}
-	in->notify = notify_start(s, role, g);
-	*out = in;
+	TRY(intake_open(s, out));
+	(*out)->spool = spool;
+	(*out)->notify = notify_start(s, role, g);
 	return OK;
 }
 
@@ -82,6 +83,12 @@ struct notify *
 intake_notify(struct intake *in)
 {
 	return in->notify;
+}
+
+struct router *
+intake_router(struct intake *in)
+{
+	return in->router;
 }
 
 /* -- one message -- */
@@ -243,14 +250,12 @@ add_copy(struct incoming *m, struct str addr)
 static WAITS enum err
 add_copy_from(struct incoming *m, struct maps *table, struct str key)
 {
-	const struct params *p = &m->in->service->params;
 	struct buf value = BUF(ADDRESS_ROOM), ext = BUF(ADDRESS_ROOM);
 	bool found = false;
 	enum err e = OK;
 
-	if (table && key.n > 0)
-		e = maps_find_address(table, key, p->recipient_delimiter, rewrite_is_own(p, key),
-		    &value, &ext, &found);
+	if (key.n > 0)
+		e = rewrite_find(m->in, table, key, &value, &ext, &found);
 	if (e == OK && found)
 		e = add_copy(m, str_trim(buf_str(&value)));
 	buf_free(&value);

@@ -15,6 +15,7 @@
 #define INTAKE_INTAKE_H
 
 #include "intake/notify.h"
+#include "mail/route.h"
 #include "mail/service.h"
 #include "spool/spool.h"
 
@@ -22,14 +23,34 @@
 struct intake;
 /* role: of msgs.h.  The tasks it starts belong to g.  E_SYNTAX: a setting names a table of a type that is not there. */
 enum err       intake_start(const struct service *s, const char *role, struct spool *spool, struct tasks *g, struct intake **out) MUST_USE;
+/* The tables alone: for intake_check_rcpt() and intake_dry_run(). */
+WAITS enum err intake_open(const struct service *s, struct intake **out) MUST_USE;
 void           intake_free(struct intake **in);        /* once g has ended */
 struct notify *intake_notify(struct intake *in);
+struct router *intake_router(struct intake *in);
 
-enum rcpt_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_VIRTUAL_MAILBOX, CLASS_RELAY, CLASS_OTHER };
-/* The class of an address in standard form, by its domain, and whether there is such a recipient as far as our tables can tell
- * (local_recipient_maps, relay_recipient_maps, virtual_alias_maps; canonical forms count as well).  Errors: a table cannot be
- * asked. */
-WAITS enum err intake_check_rcpt(struct intake *in, struct str addr, enum rcpt_class *class, bool *known) MUST_USE;
+/* What can be said at RCPT of an address in standard form. */
+struct rcpt_check {
+	enum route_class class;
+	bool             known;                        /* as far as our tables can tell; false: User unknown in the class's table */
+	bool             later;                        /* its transport is retry */
+	struct buf       reason;                       /* its transport is error or retry, for this; empty: it is neither */
+};
+/* What is rewritten or is an alias is known, whatever becomes of it; of what is not, local_recipient_maps,
+ * virtual_mailbox_maps and relay_recipient_maps know who is there, and router_find() where it goes.  Errors: a table cannot be asked.
+ * c->reason is the caller's to free, in any case. */
+WAITS enum err intake_check_rcpt(struct intake *in, struct str sender, struct str addr, struct rcpt_check *c) MUST_USE;
+
+/* What would become of a recipient, by the code that real mail meets.  step: `what` (a setting) makes `to` of `from`.  each: an
+ * address that it comes to.  Errors as incoming_rcpt(). */
+struct intake_watch {
+	void (*step)(void *arg, const char *what, struct str from, struct str to);
+	enum err (*each)(void *arg, struct str addr);
+	void *arg;
+};
+WAITS enum err intake_dry_run(struct intake *in, struct str addr, const struct intake_watch *w) MUST_USE;
+/* The sender as the envelope will have it. */
+WAITS enum err intake_dry_sender(struct intake *in, struct str addr, const struct intake_watch *w, struct buf *out) MUST_USE;
 
 enum {
 	INTAKE_LOCAL    = 1,                           /* rewrite and complete the header */

@@ -2,64 +2,80 @@
 /* Is there such a recipient?  By the class of its domain, as in Postfix's ADDRESS_CLASS_README. */
 #include "intake/rewrite.h"
 #include "mail/addr.h"
-#include "mail/route.h"
 
 static WAITS enum err
-is_in(struct intake *in, struct maps *m, struct str addr, bool own, bool *found)
+is_in(struct intake *in, struct maps *m, struct str addr, bool *found)
 {
 	struct buf value = BUF(1 << 20), ext = BUF(ADDRESS_ROOM);
-	enum err e = OK;
+	enum err e = *found ? OK : rewrite_find(in, m, addr, &value, &ext, found);
 
-	if (m && !*found)
-		e = maps_find_address(
-		    m, addr, in->service->params.recipient_delimiter, own, &value, &ext, found);
 	buf_free(&value);
 	buf_free(&ext);
 	return e;
 }
 
-/* Is all mail of this domain for virtual aliases? */
 static WAITS enum err
-is_virtual_domain(struct intake *in, struct str domain, bool *yes)
+check_route(struct intake *in, struct str sender, struct str addr, struct rcpt_check *c)
 {
-	struct buf value = BUF(1 << 20);
-	enum err e = OK;
+	struct route r;
+	enum err e;
 
-	if (in->virtual_domains)
-		e = maps_find(in->virtual_domains, domain, 0, &value, yes);
-	else
-		*yes = list_has(str_of(in->service->params.virtual_alias_domains), domain, false);
-	buf_free(&value);
+	route_init(&r);
+	e = router_find(in->router, sender, addr, &r);
+	c->class = r.class;
+	c->later = e == OK && route_defers(&r);
+	if (e == OK && (c->later || route_refuses(&r)) && !buf_add(&c->reason, buf_str(&r.nexthop)))
+		e = fail(E_IO, "the reason is too long");
+	route_fini(&r);
 	return e;
 }
 
 enum err
-intake_check_rcpt(struct intake *in, struct str addr, enum rcpt_class *class, bool *known)
+intake_check_rcpt(struct intake *in, struct str sender, struct str addr, struct rcpt_check *c)
 {
-	const struct params *p = &in->service->params;
-	struct str domain = address_domain(addr);
-	enum route_class by_name = route_class(p, domain);
-	bool own = rewrite_is_own(p, addr), virtual = false;
+	struct maps *const members[ROUTE_CLASS_COUNT] = {
+		[ROUTE_LOCAL] = in->local_recipients,
+		[ROUTE_VIRTUAL_MAILBOX] = in->mailboxes,
+		[ROUTE_RELAY] = in->relay_recipients,
+	};
 
-	if (by_name != ROUTE_LOCAL)
-		TRY(is_virtual_domain(in, domain, &virtual));
-	*class = virtual                    ? CLASS_VIRTUAL_ALIAS
-		 : by_name == ROUTE_LOCAL   ? CLASS_LOCAL
-		 : by_name == ROUTE_VIRTUAL ? CLASS_VIRTUAL_MAILBOX
-		 : by_name == ROUTE_RELAY   ? CLASS_RELAY
-					    : CLASS_OTHER;
-	*known = !virtual && (*class != CLASS_LOCAL || in->local_recipients == NULL) &&
-		 (*class != CLASS_VIRTUAL_MAILBOX || in->mailboxes == NULL) &&
-		 (*class != CLASS_RELAY || in->relay_recipients == NULL);
-	/* What is rewritten to something else need not be in its own table. */
-	TRY(is_in(in, in->recipient_canonical, addr, own, known));
-	TRY(is_in(in, in->canonical, addr, own, known));
-	TRY(is_in(in, in->virtual, addr, own, known));
-	if (*class == CLASS_LOCAL)
-		TRY(is_in(in, in->local_recipients, addr, true, known));
-	if (*class == CLASS_VIRTUAL_MAILBOX)
-		TRY(is_in(in, in->mailboxes, addr, own, known));
-	if (*class == CLASS_RELAY)
-		TRY(is_in(in, in->relay_recipients, addr, own, known));
-	return OK;
+	*c = (struct rcpt_check){ .known = false };
+	TRY(is_in(in, in->recipient_canonical, addr, &c->known));
+	TRY(is_in(in, in->canonical, addr, &c->known));
+	TRY(is_in(in, in->virtual, addr, &c->known));
+	/* Who may send there has to be known in any case. */
+	if (c->known)
+		return router_class(in->router, address_domain(addr), &c->class);
+	TRY(check_route(in, sender, addr, c));
+	c->known = c->class != ROUTE_VIRTUAL_ALIAS && members[c->class] == NULL;
+	return is_in(in, members[c->class], addr, &c->known);
+}
+
+enum err
+intake_dry_run(struct intake *in, struct str addr, const struct intake_watch *w)
+{
+	struct buf a = BUF(ADDRESS_ROOM);
+	enum err e = buf_add(&a, addr) ? OK : fail(E_TOOBIG, "the address is too long");
+
+	in->watch = w;
+	if (e == OK)
+		e = rewrite_address(in, ENVELOPE_RECIPIENT, &a);
+	if (e == OK)
+		e = rewrite_virtual(in, buf_str(&a), w->each, w->arg);
+	in->watch = NULL;
+	buf_free(&a);
+	return e;
+}
+
+enum err
+intake_dry_sender(struct intake *in, struct str addr, const struct intake_watch *w, struct buf *out)
+{
+	enum err e;
+
+	if (!buf_add(out, addr))
+		return fail(E_TOOBIG, "the address is too long");
+	in->watch = w;
+	e = rewrite_address(in, ENVELOPE_SENDER, out);
+	in->watch = NULL;
+	return e;
 }

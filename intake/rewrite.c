@@ -26,13 +26,24 @@ rewrite_standard(const struct params *p, struct buf *addr)
 	}
 }
 
-bool
-rewrite_is_own(const struct params *p, struct str addr)
+enum err
+rewrite_find(struct intake *in, struct maps *m, struct str addr, struct buf *value, struct buf *ext, bool *found)
 {
-	struct str domain = address_domain(addr);
+	bool own;
 
-	return domain.n == 0 || str_ieq(domain, str_of(p->myorigin)) ||
-	       list_has(str_of(p->mydestination), domain, false);
+	*found = false;
+	if (m == NULL)
+		return OK;
+	TRY(router_own(in->router, addr, &own));
+	return maps_find_address(m, addr, in->service->params.recipient_delimiter, own, value, ext, found);
+}
+
+/* A dry run hears of a step that changed something. */
+static void
+tell(const struct intake *in, const char *what, struct str from, struct str to)
+{
+	if (in->watch && !str_eq(from, to))
+		in->watch->step(in->watch->arg, what, from, to);
 }
 
 bool
@@ -56,16 +67,14 @@ rewrite_extend(struct buf *addr, struct str ext)
 
 /* The one address that a table gives for another. */
 static WAITS enum err
-look_up(struct intake *in, struct maps *m, struct str what, struct buf *addr, bool *found)
+look_up(struct intake *in, struct maps *m, const char *what, struct buf *addr, bool *found)
 {
 	const struct params *p = &in->service->params;
 	struct buf value = BUF(VALUE_MAX), ext = BUF(ADDRESS_ROOM), one = BUF(ADDRESS_ROOM);
 	size_t from, to;
 	enum err e;
 
-	*found = false;
-	e = maps_find_address(m, buf_str(addr), p->recipient_delimiter,
-	    rewrite_is_own(p, buf_str(addr)), &value, &ext, found);
+	e = rewrite_find(in, m, buf_str(addr), &value, &ext, found);
 	if (e == OK && *found) {
 		struct addrlist l = { .text = buf_str(&value) };
 		size_t at = str_rfind(l.text, '@');
@@ -76,13 +85,14 @@ look_up(struct intake *in, struct maps *m, struct str what, struct buf *addr, bo
 
 			ENSURE(buf_add(&one, local) && buf_add(&one, l.text));
 		} else if (addrlist_next(&l, &one, &from, &to)) {
-			if (ext.n > 0 && rewrite_propagates(p, what))
+			if (ext.n > 0 && rewrite_propagates(p, STR("canonical")))
 				rewrite_extend(&one, buf_str(&ext));
 			rewrite_standard(p, &one);
 		}
 		*found =
 		    one.n > 0 && one.n <= ADDRESS_ROOM / 2 && !str_eq(buf_str(&one), buf_str(addr));
 		if (*found) {
+			tell(in, what, buf_str(addr), buf_str(&one));
 			buf_clear(addr);
 			ENSURE(buf_add(addr, buf_str(&one)));
 		}
@@ -94,7 +104,7 @@ look_up(struct intake *in, struct maps *m, struct str what, struct buf *addr, bo
 }
 
 static WAITS enum err
-canonical(struct intake *in, struct maps *m, struct buf *addr)
+canonical(struct intake *in, struct maps *m, const char *what, struct buf *addr)
 {
 	bool found = m != NULL;
 
@@ -103,7 +113,7 @@ canonical(struct intake *in, struct maps *m, struct buf *addr)
 			log_warn("canonical maps: no end of steps at %.*s", STR_ARG(buf_str(addr)));
 			return OK;
 		}
-		TRY(look_up(in, m, STR("canonical"), addr, &found));
+		TRY(look_up(in, m, what, addr, &found));
 	}
 	return OK;
 }
@@ -137,18 +147,43 @@ masquerade(const struct params *p, enum address_class class, struct buf *addr)
 	}
 }
 
+/* The steps that ask no table. */
+static void
+standard_form(struct intake *in, struct buf *addr)
+{
+	struct buf was = BUF(ADDRESS_ROOM);
+
+	ENSURE(buf_add(&was, buf_str(addr)));
+	rewrite_standard(&in->service->params, addr);
+	tell(in, "standard form", buf_str(&was), buf_str(addr));
+	buf_free(&was);
+}
+
+static void
+masquerade_form(struct intake *in, enum address_class class, struct buf *addr)
+{
+	struct buf was = BUF(ADDRESS_ROOM);
+
+	if (in->service->params.masquerade_domains[0] == '\0')
+		return;
+	ENSURE(buf_add(&was, buf_str(addr)));
+	masquerade(&in->service->params, class, addr);
+	tell(in, "masquerade_domains", buf_str(&was), buf_str(addr));
+	buf_free(&was);
+}
+
 enum err
 rewrite_address(struct intake *in, enum address_class class, struct buf *addr)
 {
-	const struct params *p = &in->service->params;
 	bool sender = class == ENVELOPE_SENDER || class == HEADER_SENDER;
 
 	if (addr->n == 0)
 		return OK;
-	rewrite_standard(p, addr);
-	TRY(canonical(in, sender ? in->sender_canonical : in->recipient_canonical, addr));
-	TRY(canonical(in, in->canonical, addr));
-	masquerade(p, class, addr);
+	standard_form(in, addr);
+	TRY(canonical(in, sender ? in->sender_canonical : in->recipient_canonical,
+	    sender ? "sender_canonical_maps" : "recipient_canonical_maps", addr));
+	TRY(canonical(in, in->canonical, "canonical_maps", addr));
+	masquerade_form(in, class, addr);
 	return OK;
 }
 
@@ -205,8 +240,10 @@ push_all(struct expansion *x, struct str addr, struct str value, struct str ext,
 			e = fail(E_TOOBIG,
 			    "unreasonable virtual_alias_maps map expansion size for %.*s",
 			    STR_ARG(addr));
-		else
+		else {
+			tell(x->in, "virtual_alias_maps", addr, buf_str(&one));
 			push(x, buf_str(&one), depth + 1, str_ieq(buf_str(&one), addr));
+		}
 	}
 	for (size_t i = first, j = x->n; i + 1 < j; i++) {
 		struct pending t = x->v[--j];
@@ -232,8 +269,7 @@ expand_one(struct expansion *x, struct str addr, const struct pending *it,
 		e = fail(E_TOOBIG, "unreasonable virtual_alias_maps map nesting for %.*s",
 		    STR_ARG(addr));
 	if (e == OK && !it->final)
-		e = maps_find_address(x->in->virtual, addr, p->recipient_delimiter,
-		    rewrite_is_own(p, addr), &value, &ext, &found);
+		e = rewrite_find(x->in, x->in->virtual, addr, &value, &ext, &found);
 	if (e == OK && found)
 		e = push_all(x, addr, buf_str(&value), buf_str(&ext), it->depth);
 	else if (e == OK && ++x->results > p->virtual_alias_expansion_limit)

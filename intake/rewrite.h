@@ -5,6 +5,7 @@
 
 #include "intake/intake.h"
 #include "mail/maps.h"
+#include "mail/route.h"
 
 enum { ADDRESS_ROOM = 4096 };                          /* longest address; what is longer is E_TOOBIG */
 
@@ -14,8 +15,9 @@ struct intake {
 	struct notify        *notify;
 	struct maps          *canonical, *sender_canonical, *recipient_canonical;
 	struct maps          *virtual, *sender_bcc, *recipient_bcc;
-	struct maps          *virtual_domains;         /* NULL: virtual_alias_domains is a list of names */
 	struct maps          *local_recipients, *relay_recipients, *mailboxes;
+	struct router        *router;
+	const struct intake_watch *watch;              /* a dry run wants to know each step; NULL: nobody does */
 };
 
 enum address_class { ENVELOPE_SENDER, ENVELOPE_RECIPIENT, HEADER_SENDER, HEADER_RECIPIENT };
@@ -24,8 +26,8 @@ enum address_class { ENVELOPE_SENDER, ENVELOPE_RECIPIENT, HEADER_SENDER, HEADER_
 void           rewrite_standard(const struct params *p, struct buf *addr);
 /* Standard form, canonical maps, masquerade: in place. */
 WAITS enum err rewrite_address(struct intake *in, enum address_class class, struct buf *addr) MUST_USE;
-/* Is mail to its domain for this host itself? */
-bool           rewrite_is_own(const struct params *p, struct str addr);
+/* An address in a table, in Postfix's order (maps_find_address()); a NULL table has none. */
+WAITS enum err rewrite_find(struct intake *in, struct maps *m, struct str addr, struct buf *value, struct buf *ext, bool *found) MUST_USE;
 /* Does propagate_unmatched_extensions name this? */
 bool           rewrite_propagates(const struct params *p, struct str what);
 /* user@domain and "+ext" make user+ext@domain. */

@@ -163,6 +163,7 @@ local_start(struct service *s, struct spool *spool, struct tasks *own)
 	if (aliases_open(str_of(p->alias_maps), s->config_dir, &local.aliases) != OK ||
 	    intake_start(s, "local", spool, own, &local.intake) != OK)
 		log_fatal("%s", err_why());
+	local.router = intake_router(local.intake);
 }
 
 uint32_t

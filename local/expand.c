@@ -295,8 +295,9 @@ static WAITS enum err
 enter_address(struct expansion *x, const struct way *w, struct str address)
 {
 	struct buf full = BUF(0), extended = BUF(0);
+	enum route_class class = ROUTE_LOCAL;
 	struct name name;
-	enum err e = OK;
+	enum err e;
 
 	if (w->extension[0] != '\0' && local.p->recipient_delimiter[0] != '\0') {
 		(void)name_extend(
@@ -304,7 +305,10 @@ enter_address(struct expansion *x, const struct way *w, struct str address)
 		address = buf_str(&extended);
 	}
 	(void)name_qualify(local.p, address, &full);
-	if (route_class(local.p, address_domain(buf_str(&full))) == ROUTE_LOCAL) {
+	e = router_class(local.router, address_domain(buf_str(&full)), &class);
+	if (e != OK) {
+		e = put_off_for(x->d, e, "address class");
+	} else if (class == ROUTE_LOCAL) {
 		name_set(&name, local.p, buf_str(&full));
 		e = enter_name(x, w, &name);
 		name_fini(&name);

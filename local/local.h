@@ -22,6 +22,7 @@
 #include "local/aliases.h"
 #include "local/name.h"
 #include "mail/maps.h"
+#include "mail/route.h"
 
 /* What the process has. */
 struct local {
@@ -29,6 +30,7 @@ struct local {
 	struct aliases      *aliases;
 	struct maps         *mailbox_commands, *mailbox_transports, *fallback_transports;
 	struct intake       *intake;
+	struct router       *router;                   /* the intake's */
 };
 extern struct local local;
 

@@ -260,6 +260,26 @@ maps_open_aliases(struct str spec, const char *what, const char *dir, struct map
 	return open_list(spec, what, dir, true, out);
 }
 
+enum err
+maps_open_names(struct str path, const char *what, struct maps **out)
+{
+	static const struct table_type type = { STR("file"), false, NULL, NULL, NULL, names_content };
+	struct maps *m = mem_new(sizeof *m);
+	struct buf name = BUF(0);
+	char *file = str_dup(path);
+
+	buf_printf(&name, "%s: ", what);
+	buf_add_clean(&name, str_sub(path, 0, SPEC_IN_NAME));
+	m->v = mem_array(1, sizeof *m->v);
+	m->n = 1;
+	m->v[0] = (struct table){ .type = &type, .name = mem_dup(buf_cstr(&name)) };
+	m->v[0].file = file_table_new(&type, m->v[0].name, file, false);
+	buf_free(&name);
+	free(file);
+	*out = m;
+	return OK;
+}
+
 void
 maps_close(struct maps **m)
 {

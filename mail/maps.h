@@ -24,11 +24,13 @@ struct maps;
 WAITS enum err maps_open(struct str spec, const char *what, const char *dir, struct maps **out) MUST_USE;
 /* The same, where the text form of hash, btree, cdb and texthash is that of aliases(5): "name: value". */
 WAITS enum err maps_open_aliases(struct str spec, const char *what, const char *dir, struct maps **out) MUST_USE;
+/* A file of names, for match.h. */
+enum err maps_open_names(struct str path, const char *what, struct maps **out) MUST_USE;
 void     maps_close(struct maps **m);                  /* no lookup may be under way */
 
 /* MAPS_FIXED skips pattern tables (regexp, pcre, cidr).  MAPS_NOSUB: pattern tables are asked, but a match whose result has a $1
- * is refused with E_SYNTAX.  MAPS_ASIS: the key is not folded to lower case. */
-enum { MAPS_FIXED = 1, MAPS_NOSUB = 2, MAPS_ASIS = 4 };
+ * is refused with E_SYNTAX.  MAPS_ASIS: the key is not folded to lower case.  MAPS_BELOW: of a file of names. */
+enum { MAPS_FIXED = 1, MAPS_NOSUB = 2, MAPS_ASIS = 4, MAPS_BELOW = 8 };
 /* First value found, tables in order; value holds it and nothing else.  OK with *found false: none has it.  Any error: a table
  * could not answer, which is temporary for the mail.  Fixed-string tables are asked for the key in lower case (ASCII); regexp and
  * pcre match it as written and expand $1, ${1} and $(1).  In a task the logic thread never waits for a disk: tables in memory
@@ -43,5 +45,10 @@ bool     maps_instant(const struct maps *m);
  * when the match ignored it, and is empty otherwise.  Pattern tables are asked for the whole address only. */
 WAITS enum err maps_find_address(struct maps *m, struct str addr, const char *delimiters, bool own, struct buf *value,
     struct buf *ext, bool *found) MUST_USE;
+/* The same, which also says under which key it was found (NULL: of no interest). */
+WAITS enum err maps_find_address_key(struct maps *m, struct str addr, const char *delimiters, bool own, struct buf *value,
+    struct buf *ext, struct buf *key, bool *found) MUST_USE;
+/* The part of a local part before its extension; all of it when there is none. */
+struct str     maps_user(struct str local, const char *delimiters);
 
 #endif

@@ -20,60 +20,88 @@ is_whole(struct str local, char delimiter)
 	       (str_istarts(local, STR("owner-")) || str_iends(local, STR("-request")));
 }
 
-/* Length of the part before the delimiter; all of it when there is none. */
-static size_t
-user_length(struct str local, const char *delimiters)
+struct str
+maps_user(struct str local, const char *delimiters)
 {
 	size_t n = 0;
 
 	/* What is quoted is one word. */
 	if (local.n > 0 && local.p[0] == '"')
-		return local.n;
+		return local;
 	while (n < local.n && (local.p[n] == '\0' || strchr(delimiters, local.p[n]) == NULL))
 		n++;
-	return n == 0 || n == local.n || is_whole(local, local.p[n]) ? local.n : n;
+	return n == 0 || n == local.n || is_whole(local, local.p[n]) ? local : str_sub(local, 0, n);
+}
+
+/* One question after the other, until one is answered. */
+struct asking {
+	struct maps *m;
+	struct buf *value, *key; /* key may be NULL */
+	bool *found;
+};
+
+static void
+note_key(const struct asking *q, struct str key)
+{
+	if (q->key == NULL)
+		return;
+	buf_clear(q->key);
+	(void)buf_add(q->key, key);
 }
 
 /* Ask for local@domain, or what there is of it. */
 static WAITS enum err
-ask_for(struct maps *m, struct str local, struct str domain, struct buf *value, bool *found)
+ask_for(const struct asking *q, struct str local, struct str domain)
 {
 	struct buf key = BUF(KEY_MAX);
 	enum err e;
 
+	if (*q->found)
+		return OK;
 	if (buf_add(&key, local) &&
 	    (domain.n == 0 || (buf_addc(&key, '@') && buf_add(&key, domain))))
-		e = maps_find(m, buf_str(&key), MAPS_FIXED, value, found);
+		e = maps_find(q->m, buf_str(&key), MAPS_FIXED, q->value, q->found);
 	else
 		e = fail(E_IO, "address too long to look up");
+	if (e == OK && *q->found)
+		note_key(q, buf_str(&key));
 	buf_free(&key);
 	return e;
+}
+
+enum err
+maps_find_address_key(struct maps *m, struct str addr, const char *delimiters, bool own,
+    struct buf *value, struct buf *ext, struct buf *key, bool *found)
+{
+	struct str local = address_local(addr), domain = address_domain(addr), none = STR("");
+	struct str user = maps_user(local, delimiters), extension = str_sub(local, user.n + 1, local.n);
+	bool extended = user.n < local.n, whole = domain.n == 0, ignored = false;
+	const struct asking q = { m, value, key, found };
+
+	buf_clear(ext);
+	TRY(maps_find(m, addr, 0, value, found));
+	if (*found)
+		note_key(&q, addr);
+	if (!*found && extended && !whole) {
+		TRY(ask_for(&q, user, domain));
+		ignored = *found;
+	}
+	if (own && !whole)
+		TRY(ask_for(&q, local, none));
+	if (!*found && extended && (own || whole)) {
+		TRY(ask_for(&q, user, none));
+		ignored = *found;
+	}
+	if (ignored && !buf_add(ext, extension))
+		return fail(E_IO, "extension too long");
+	if (domain.n > 0)
+		TRY(ask_for(&q, none, domain));
+	return OK;
 }
 
 enum err
 maps_find_address(struct maps *m, struct str addr, const char *delimiters, bool own,
     struct buf *value, struct buf *ext, bool *found)
 {
-	struct str local = address_local(addr), domain = address_domain(addr), none = STR("");
-	size_t n = user_length(local, delimiters);
-	struct str user = str_sub(local, 0, n), extension = str_sub(local, n + 1, local.n);
-	bool extended = n < local.n, whole = domain.n == 0;
-
-	buf_clear(ext);
-	TRY(maps_find(m, addr, 0, value, found));
-	if (!*found && extended && !whole) {
-		TRY(ask_for(m, user, domain, value, found));
-		if (*found && !buf_add(ext, extension))
-			return fail(E_IO, "extension too long");
-	}
-	if (!*found && own && !whole)
-		TRY(ask_for(m, local, none, value, found));
-	if (!*found && extended && (own || whole)) {
-		TRY(ask_for(m, user, none, value, found));
-		if (*found && !buf_add(ext, extension))
-			return fail(E_IO, "extension too long");
-	}
-	if (!*found && domain.n > 0)
-		TRY(ask_for(m, none, domain, value, found));
-	return OK;
+	return maps_find_address_key(m, addr, delimiters, own, value, ext, NULL, found);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* maps_table.h - what the kinds of lookup tables share.  Included by mail/maps*.c alone.
+/* maps_table.h - what the kinds of lookup tables share.  Included by mail/maps*.c and mail/match.c alone.
  *
  * What a table knows at one moment is a `content`, which does not change once it is made: a new version of a file is a new
  * content, made by a helper thread and put in place by the logic thread, while lookups under way finish in the old one. */
@@ -45,6 +45,8 @@ enum err index_content(const char *file, struct str text, bool aliases, struct c
 /* One to be filled before it is used: keys as given, the first of several counts.  index is the content; for map_db_each(). */
 struct content *index_empty(void);
 enum err        index_put(void *index, struct str key, struct str value);
+/* A file of names in a match list: maps_names.c. */
+enum err names_content(const char *file, struct str text, struct content **out) MUST_USE;
 /* Files made by postmap; a small one is read into an index, so that no lookup waits for another thread. */
 enum err db_content(const char *path, struct content **out) MUST_USE;
 enum err cdb_content(const char *path, struct content **out) MUST_USE;

@@ -43,11 +43,12 @@
 	P(text, myhostname,                         "",                 0, 255, "The name this host gives itself: banner, Received headers, HELO.  Default: the system's host name, made fully qualified.") \
 	P(text, mydomain,                           "",                 0, 255, "The local domain.  Default: $myhostname less its first label.") \
 	P(text, myorigin,                           "$myhostname",      0, 255, "The domain that locally submitted mail comes from.") \
-	P(text, mydestination,                      "$myhostname, localhost.$mydomain, localhost", 0, 65536, "Domains delivered on this host.") \
+	P(text, mydestination,                      "$myhostname, localhost.$mydomain, localhost", 0, 65536, "Domains delivered on this host: a match list.") \
 	P(text, mynetworks_style,                   "host",             0, 16, "host|subnet|class: how mynetworks is made when it is not set; only host is supported: this host's own addresses.") \
 	P(nets, mynetworks,                         "",                 0, 65536, "Clients that may relay.  Default: the loopback networks and this host's own addresses.") \
-	P(text, relay_domains,                      "",                 0, 65536, "Domains (and their subdomains) that anyone may send to through this host.") \
-	P(text, relayhost,                          "",                 0, 1024, "Next hop for all mail that is not local: a domain (MX is looked up), [host], [host]:port or host:port.") \
+	P(text, relay_domains,                      "",                 0, 65536, "Domains, and their subdomains, that anyone may send to through this host: a match list.") \
+	P(text, relayhost,                          "",                 0, 1024, "Next hop for all mail that is not local: a domain (MX is looked up), [host], [host]:port or host:port; or several, tried in turn.") \
+	P(text, parent_domain_matches_subdomains,   "debug_peer_list, fast_flush_domains, mynetworks, permit_mx_backup_networks, qmqpd_authorized_clients, relay_domains, smtpd_access_maps", 0, 4096, "Settings in whose lists and tables a domain stands for its subdomains as well; in others .domain does.") \
 	P(bool, append_at_myorigin,                 "yes",              0, 1, "Add @$myorigin to addresses without domain.") \
 	P(bool, append_dot_mydomain,                "no",               0, 1, "Add .$mydomain to addresses whose domain has no dot.") \
 	P(text, recipient_delimiter,                "",                 0, 16, "Characters that separate a user from an extension: user+extension.") \
@@ -62,10 +63,10 @@
 	P(text, sender_bcc_maps,                    "",                 0, 4096, "Tables of one more recipient by sender.") \
 	P(text, recipient_bcc_maps,                 "",                 0, 4096, "Tables of one more recipient by recipient.") \
 	P(text, virtual_alias_maps,                 "",                 0, 4096, "Tables of addresses that stand for one or more others.") \
-	P(text, virtual_alias_domains,              "$virtual_alias_maps", 0, 4096, "Domains all of whose addresses are virtual aliases: names, or tables with the domain as key.") \
+	P(text, virtual_alias_domains,              "$virtual_alias_maps", 0, 4096, "Domains all of whose addresses are virtual aliases: a match list.") \
 	P(num,  virtual_alias_expansion_limit,      "1000",             1, 1000000, "Most addresses that one comes to by virtual aliases.") \
 	P(num,  virtual_alias_recursion_limit,      "1000",             1, 1000000, "Most steps of virtual aliases.") \
-	P(text, virtual_mailbox_domains,            "",                 0, 65536, "Domains whose addresses have mailboxes in virtual_mailbox_maps.") \
+	P(text, virtual_mailbox_domains,            "",                 0, 65536, "Domains whose addresses have mailboxes in virtual_mailbox_maps: a match list.") \
 	P(text, virtual_mailbox_maps,               "",                 0, 4096, "Tables of mailboxes below virtual_mailbox_base, by address; a Maildir ends in /.") \
 	P(text, virtual_mailbox_base,               "",                 0, 4096, "Directory that all virtual mailboxes are below.") \
 	P(text, virtual_uid_maps,                   "",                 0, 4096, "Tables of the user id that owns a virtual mailbox.") \
@@ -78,6 +79,12 @@
 	P(text, default_transport,                  "smtp",             1, 1024, "Transport (and optional next hop) of mail that is not local.") \
 	P(text, relay_transport,                    "relay",            1, 1024, "Transport (and optional next hop) of mail to relay_domains.") \
 	P(text, local_transport,                    "local:$myhostname", 1, 1024, "Transport (and optional next hop) of mail to mydestination.") \
+	P(text, transport_maps,                     "",                 0, 4096, "Tables of transport:nexthop by recipient, domain or .parent domain, that replace what the settings above say.") \
+	P(text, relocated_maps,                     "",                 0, 4096, "Tables of users, or @domains, that have moved; mail to them is returned with what the table says.") \
+	P(text, sender_dependent_default_transport_maps, "",            0, 4096, "Tables of default_transport by sender, or @domain of it.") \
+	P(text, sender_dependent_relayhost_maps,    "",                 0, 4096, "Tables of relayhost by sender, or @domain of it; DUNNO: no relayhost.") \
+	P(text, empty_address_default_transport_maps_lookup_key, "<>",  1, 256, "What sender_dependent_default_transport_maps is asked for the null sender.") \
+	P(text, empty_address_relayhost_maps_lookup_key, "<>",          1, 256, "What sender_dependent_relayhost_maps is asked for the null sender.") \
 	P(text, defer_transports,                   "",                 0, 4096, "Transports whose mail stays deferred until it is flushed.") \
 	P(text, inet_interfaces,                    "all",              0, 4096, "Addresses that inet services without a host listen on: all, loopback-only, or a list.") \
 	P(choice, inet_protocols,                   "all",              0, 16, "all|ipv4|ipv6: address families to use.") \
@@ -170,6 +177,7 @@
 	P(bool, smtputf8_enable,                    "yes",              0, 1, "Take and send addresses and headers that are not ASCII, RFC 6531.") \
 	P(text, local_recipient_maps,               "proxy:unix:passwd.byname $alias_maps", 0, 4096, "Tables of the users in mydestination; others are refused.  Empty: all are taken.") \
 	P(text, relay_recipient_maps,               "",                 0, 4096, "Tables of the addresses in relay_domains; others are refused.  Empty: all are taken.") \
+	P(bool, show_user_unknown_table_name,       "yes",              0, 1, "Say in which table a user is unknown.") \
 	P(num,  unknown_local_recipient_reject_code, "550",             400, 599, "Reply code of: User unknown in local recipient table.") \
 	P(num,  unknown_relay_recipient_reject_code, "550",             400, 599, "Reply code of: User unknown in relay recipient table.") \
 	P(num,  unknown_virtual_alias_reject_code,  "550",              400, 599, "Reply code of: User unknown in virtual alias table.") \

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "mail/addr.h"
+#include "mail/match.h"
 #include "mail/params_table.h"
 #include "mail/route.h"
 
@@ -154,23 +155,18 @@ param_clear(struct params *p, const struct param *d)
 		mem_free((char **)field);
 }
 
-/* A list of domains in which nothing but names works; a table or a negation would otherwise be taken for a strange name
- * and match nothing. */
+/* A match list of domains. */
 static enum err
-check_domains(struct str text, bool dot_first)
+check_domains(struct str text)
 {
-	struct str word;
+	struct match *m;
+	enum err e = match_open(text, "", "", false, &m);
+	struct str bad = match_bad_domain(m);
 
-	while (str_word(&text, ", \t\r\n", &word)) {
-		struct str name = word;
-
-		if (dot_first && name.p[0] == '.')
-			name = str_sub(name, 1, name.n);
-		if (!domain_valid(name))
-			return fail(E_SYNTAX, "\"%.*s\" is not a domain (tables, files and ! are not supported here)",
-			    STR_ARG(word));
-	}
-	return OK;
+	if (e == OK && bad.n > 0)
+		e = fail(E_SYNTAX, "\"%.*s\" is not a domain", STR_ARG(bad));
+	match_close(&m);
+	return e;
 }
 
 static enum err
@@ -189,9 +185,12 @@ check_transport(struct str text)
 static enum err
 check_relayhost(struct str text)
 {
+	struct str word;
 	struct hop hop;
 
-	return text.n == 0 ? OK : hop_parse(text, 25, &hop);
+	while (str_word(&text, ", \t\r\n", &word))
+		TRY(hop_parse(word, 25, &hop));
+	return OK;
 }
 
 static enum err
@@ -212,10 +211,6 @@ check_no(struct str text)
 	return str_ieq(text, STR("no")) ? OK : fail(E_SYNTAX, "not supported: must be no");
 }
 
-static enum err check_names(struct str text) { return check_domains(text, false); }
-
-static enum err check_domains_below(struct str text) { return check_domains(text, true); }
-
 enum err
 param_check(const struct param *d, struct str text)
 {
@@ -225,13 +220,15 @@ param_check(const struct param *d, struct str text)
 	} checks[] = {
 		{ "myhostname",                check_host          },
 		{ "mydomain",                  check_host          },
-		{ "mydestination",             check_names         },
-		{ "relay_domains",             check_domains_below },
-		{ "virtual_mailbox_domains",   check_names         },
+		{ "mydestination",             check_domains       },
+		{ "relay_domains",             check_domains       },
+		{ "virtual_alias_domains",     check_domains       },
+		{ "virtual_mailbox_domains",   check_domains       },
 		{ "relayhost",                 check_relayhost     },
 		{ "default_transport",         check_transport     },
 		{ "relay_transport",           check_transport     },
 		{ "local_transport",           check_transport     },
+		{ "virtual_transport",         check_transport     },
 		{ "mynetworks_style",          check_host_style    },
 		{ "daemon_directory",          check_path          },
 		{ "command_directory",         check_path          },

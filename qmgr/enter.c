@@ -1,77 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages as the scheduler wants them: from a notice of smtpd's, or read from the disk. */
-#include "mail/addr.h"
-#include "mail/route.h"
 #include "qmgr/qmgr.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-/* Where each domain's mail goes, as route_find() once said; most mail goes where other mail went.
- */
-struct way {
-	struct map_node node; /* key: domain */
-	struct route route;
-	char domain[];
-};
-
-enum { WAYS_MAX = 8192, ADDRESS_MAX = 4096 };
-
-static struct map ways;
-
-void
-enter_forget_routes(void)
-{
-	struct map_iter it = { 0 };
-
-	for (struct map_node *n; (n = map_next(&ways, &it)) != NULL;) {
-		struct way *way = container_of(n, struct way, node);
-
-		map_del(&ways, n);
-		route_fini(&way->route);
-		free(way);
-	}
-}
-
-/* Valid until enter_forget_routes(). */
-static const struct route *
-route(struct str addr)
-{
-	struct str domain = address_domain(addr);
-	struct map_node *n = map_get(&ways, domain);
-	struct way *way;
-
-	if (n)
-		return &container_of(n, struct way, node)->route;
-	way = mem_new(sizeof *way + domain.n + 1);
-	if (domain.n)
-		memcpy(way->domain, domain.p, domain.n);
-	route_init(&way->route);
-	route_find(&qmgr.service->params, addr, &way->route);
-	map_put(&ways, (struct str){ way->domain, domain.n }, &way->node);
-	return &way->route;
-}
-
-/* Between two messages, when nobody holds on to a route. */
-static void
-trim_routes(void)
-{
-	if (ways.n > WAYS_MAX)
-		enter_forget_routes();
-}
-
-void
-enter_route(void *arg, struct str addr, struct str *transport, struct str *nexthop)
-{
-	const struct route *r = route(addr);
-
-	(void)arg;
-	*transport = buf_str(&r->transport);
-	*nexthop = buf_str(&r->nexthop);
-	/* local looks at no next hop.  Each of its users is a destination of his own, so that the
-	 * slow command of one holds up nobody else. */
-	if (r->class == ROUTE_LOCAL && str_eq(*transport, STR("local")))
-		*nexthop = addr;
-}
+enum { ADDRESS_MAX = 4096, ROUTES_MAX = 64 << 20 };
 
 static bool
 full(void)
@@ -108,9 +41,28 @@ take_rcpts(const struct msg_entered *e, size_t *n)
 		*to = (struct sched_rcpt){
 			.index = r.index, .addr = r.addr, .orig = r.orig, .notify = r.notify, .state = JRN_PENDING
 		};
-		enter_route(NULL, r.addr, &to->transport, &to->nexthop);
 	}
 	return v;
+}
+
+/* Tell the scheduler, once it is known where the mail goes.  While that is being found out, the message may be found on
+ * disk, entered and finished by others: a reader like those of scan.c. */
+static WAITS void
+enter(const struct sched_msg *m, struct sched_rcpt *rcpts, size_t n)
+{
+	struct buf texts = BUF(ROUTES_MAX);
+	enum err e;
+
+	qmgr.readers++;
+	e = route_all(m->sender, rcpts, n, &texts);
+	qmgr.readers--;
+	if (e == OK && !gone_recently(m->id)) {
+		qmgr_event();
+		(void)sched_enter(qmgr.sched, m, rcpts, n);
+		qmgr_kick();
+	}
+	gone_clear();
+	buf_free(&texts);
 }
 
 enum err
@@ -128,14 +80,13 @@ enter_notice(const struct msg_entered *e)
 
 	if (full())
 		return OK;
-	trim_routes();
 	rcpts = take_rcpts(e, &n);
 	/* A message without recipients would be one that is finished: its file would be removed. */
 	if (rcpts == NULL || n == 0 || e->sender.n > ADDRESS_MAX) {
 		free(rcpts);
 		return fail(E_IPC, "malformed notice of a message");
 	}
-	(void)sched_enter(qmgr.sched, &m, rcpts, n);
+	enter(&m, rcpts, n);
 	free(rcpts);
 	return OK;
 }
@@ -162,7 +113,6 @@ enter_view(const struct spool_view *v)
 
 	if (gone_recently(m.id) || sched_find(qmgr.sched, m.id) || full())
 		return;
-	trim_routes();
 	rcpts = mem_array(v->msg.nrcpts + 1, sizeof *rcpts);
 	for (size_t i = 0; i < v->msg.nrcpts; i++) {
 		const struct spool_progress *p = &v->progress[i];
@@ -182,9 +132,8 @@ enter_view(const struct spool_view *v)
 			.text = p->text,
 			.mta = p->mta,
 			.diag = p->diag };
-		enter_route(NULL, to->addr, &to->transport, &to->nexthop);
 	}
-	(void)sched_enter(qmgr.sched, &m, rcpts, n);
+	enter(&m, rcpts, n);
 	free(rcpts);
 }
 
@@ -228,6 +177,8 @@ gone_recently(uint64_t id)
 void
 gone_clear(void)
 {
+	if (qmgr.readers > 0)
+		return;
 	LIST_EACH (&qmgr.gone_list, g, struct gone, link) {
 		if (g->stuck)
 			continue;

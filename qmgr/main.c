@@ -46,7 +46,7 @@ reload(struct service *s, const struct params *former)
 
 	(void)s;
 	(void)former;
-	enter_forget_routes();
+	routes_reload();
 	settings(&set);
 	qmgr_event();
 	sched_reload(qmgr.sched, &set);
@@ -127,6 +127,8 @@ run(struct service *s)
 	    spool_lock(qmgr.spool) != OK || spool_self_test(qmgr.spool) != OK)
 		log_fatal("%s", err_why());
 	disk_start();
+	routes_open();
+	routes_start();
 	if (task_start(&qmgr.tasks, "schedule", schedule, NULL) == NULL)
 		log_fatal("no memory for a task");
 	scan_start();
@@ -137,6 +139,7 @@ run(struct service *s)
 	tasks_stop(&qmgr.tasks);
 	disk_wait(time_after_ms(time_now(), GRACE_MS));
 	sched_free(&qmgr.sched);
+	routes_close();
 }
 
 int

@@ -89,13 +89,22 @@ void notice_timer(struct time now); /* ask again for what failed */
 void channels_start(void);
 
 /* enter.c: messages from notices and from the disk. */
-enum err enter_notice(const struct msg_entered *e) MUST_USE;   /* E_IPC: malformed */
-void enter_view(const struct spool_view *v);
+WAITS enum err enter_notice(const struct msg_entered *e) MUST_USE;   /* E_IPC: malformed */
+WAITS void enter_view(const struct spool_view *v);
 bool gone_recently(uint64_t id);
 void gone_note(uint64_t id, bool stuck);                /* stuck: as long as this process lives */
-void gone_clear(void);
-sched_route enter_route;
-void enter_forget_routes(void);                        /* the settings have changed */
+void gone_clear(void);                                 /* unless somebody still reads */
+
+/* route.c: where mail goes, by mail/route.h. */
+WAITS void routes_open(void);                          /* the settings as they are; ends the process when they cannot be used */
+WAITS void routes_reload(void);                        /* they have changed; the former ones stay when the new cannot be used */
+void routes_close(void);
+void routes_start(void);                               /* the task behind the verb reroute */
+bool route_now(void *arg, const struct message *m, struct str addr, struct str *transport, struct str *nexthop);
+void route_later(void *arg, const struct message *m);
+/* The routes of all recipients of a message from sender: filled in, with texts that are borrowed from `texts` or stay until the next call
+ * that waits.  A table that cannot be asked sends mail to retry.  E_STOPPED: it is over. */
+WAITS enum err route_all(struct str sender, struct sched_rcpt *v, size_t n, struct buf *texts) MUST_USE;
 
 /* scan.c: everything at the start, and what notices were lost for. */
 void scan_start(void);

@@ -82,7 +82,7 @@ apply(const struct msg_queue *q, struct message *m)
 	if (q->dry)
 		return true;
 	if (q->op == QUEUE_REQUEUE)
-		return sched_requeue(qmgr.sched, m, enter_route, NULL);
+		return sched_requeue(qmgr.sched, m);
 	return sched_op(qmgr.sched, m, (enum queue_op)q->op);
 }
 

@@ -28,7 +28,8 @@ static struct {
 	struct spool_view *v;
 	size_t n;
 	bool stop;
-	int fd; /* eventfd: something is there */
+	bool all; /* nothing more comes */
+	int fd;   /* eventfd: something is there, or that was all */
 	struct spool_scan_stats stats[3];
 } found = { .lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER, .fd = -1 };
 
@@ -66,10 +67,10 @@ read_all(void *arg)
 }
 
 /* Enter what was found, some each turn, so that new mail does not wait for old. */
-static size_t
+static WAITS size_t
 enter_some(void)
 {
-	static struct spool_view some[EACH_TURN]; /* too much for a task's stack */
+	struct spool_view *some = mem_array(EACH_TURN, sizeof *some); /* too much for a task's stack */
 	size_t n, left;
 
 	pthread_mutex_lock(&found.lock);
@@ -79,15 +80,23 @@ enter_some(void)
 	left = found.n;
 	pthread_cond_broadcast(&found.room);
 	pthread_mutex_unlock(&found.lock);
-	if (n == 0)
-		return 0;
-	qmgr_event();
 	for (size_t i = 0; i < n; i++) {
 		enter_view(&some[i]);
 		spool_view_fini(&some[i]);
 	}
-	qmgr_kick();
+	free(some);
 	return left;
+}
+
+static bool
+found_all(void)
+{
+	bool all;
+
+	pthread_mutex_lock(&found.lock);
+	all = found.all && found.n == 0;
+	pthread_mutex_unlock(&found.lock);
+	return all;
 }
 
 static struct tasks entering;
@@ -96,7 +105,7 @@ static void
 enter_found(void *arg)
 {
 	(void)arg;
-	while (!task_stopping()) {
+	while (!task_stopping() && !found_all()) {
 		uint64_t n;
 
 		if (task_wait_fd(found.fd, FD_READ, TIME_NEVER) != OK)
@@ -133,15 +142,22 @@ read_with(enum err (*read_some)(void *arg), void *arg)
 
 	tasks_init(&entering);
 	found.v = mem_array(QUEUED_MAX, sizeof *found.v);
+	found.all = false;
 	qmgr.readers++;
 	if (task_start(&entering, "enter", enter_found, NULL) == NULL)
 		log_fatal("no memory for a task");
 	e = task_offload(read_some, arg);
 	if (e != OK)
 		log_error("reading the queue: %s", err_why());
-	while (enter_some() > 0)
-		task_yield();
-	tasks_stop(&entering);
+	pthread_mutex_lock(&found.lock);
+	found.all = true;
+	(void)!write(found.fd, &(uint64_t){ 1 }, 8);
+	pthread_mutex_unlock(&found.lock);
+	/* It may be waiting for a table, with messages that nobody else has; no matter at the end of the process. */
+	if (task_stopping())
+		tasks_stop(&entering);
+	else
+		tasks_wait(&entering);
 	mem_free(&found.v);
 	qmgr.readers--;
 	gone_clear();

@@ -179,6 +179,8 @@ why_parcel(const struct sched *s, const struct parcel *g)
 		return WHY_DEFERRED;
 	case G_WAIT:
 		return why_waiting(g);
+	case G_ROUTE:
+		return WHY_ROUTE;
 	case G_READY:
 		return why_ready(s, g);
 	case G_TURN:

@@ -17,6 +17,9 @@
  * one delivery after minimal_backoff, then after as long as it has been dead, at most maximal_backoff.  Its mail waits with
  * it, and is let through the window when it answers again.
  *
+ * Routes.  A message says where its recipients go when it enters; whenever one is tried again (its time, a flush, a release) that
+ * is asked anew, so that mail follows the settings and tables as they are then.
+ *
  * Retries.  A recipient that was deferred is tried again after as long as the message is old, at least minimal_backoff, at
  * most maximal_backoff, give or take 15 %.  Mail older than its lifetime fails for good ("expired") when an attempt
  * fails, or when it waits for something that is not there.
@@ -60,6 +63,13 @@ struct sched_rcpt {
 	uint32_t       attempts;
 	struct wall    next_try;
 	struct str     esc, text, mta, diag;
+	bool           passed;                         /* an agent gave it to this transport, which is asked from then on */
+};
+
+/* Where the recipient of this index goes. */
+struct sched_routed {
+	uint32_t   index;
+	struct str transport, nexthop;
 };
 
 struct sched_msg {
@@ -98,6 +108,10 @@ struct sched_do {
 	bool (*bounce)(void *arg, const struct message *m);
 	/* Rename; answered by sched_moved().  No delivery of it is begun before that. */
 	void (*move)(void *arg, const struct message *m, enum spool_dir to);
+	/* Where mail to addr goes by now: asked whenever a recipient is to be tried again.  False: that cannot be said at once; then reroute
+	 * is called, which is to be answered by sched_routed() with what sched_unrouted() lists.  NULL: routes never change. */
+	bool (*route)(void *arg, const struct message *m, struct str addr, struct str *transport, struct str *nexthop);
+	void (*reroute)(void *arg, const struct message *m);
 	/* Nothing is left to do, ever: unlink.  The scheduler has forgotten it when this returns. */
 	void (*remove)(void *arg, const struct message *m);
 };
@@ -124,6 +138,8 @@ bool          sched_done(struct sched *s, struct agent *a, uint64_t delivery, en
                          const struct msg_outcome *outcomes, size_t n);
 void          sched_bounced(struct sched *s, uint64_t id);             /* the notice is durable */
 void          sched_moved(struct sched *s, uint64_t id, enum spool_dir dir);  /* where it now is, moved or not */
+/* v: by rising index.  What it does not answer stays unrouted and is asked for again. */
+void          sched_routed(struct sched *s, uint64_t id, const struct sched_routed *v, size_t n);
 /* No more deliveries (true), or again (false). */
 void          sched_pause(struct sched *s, bool pause);
 
@@ -131,8 +147,7 @@ void          sched_pause(struct sched *s, bool pause);
 /* QUEUE_FLUSH HOLD RELEASE DELETE EXPIRE on one message; false: it does not apply.  m may be gone afterwards. */
 bool          sched_op(struct sched *s, struct message *m, enum queue_op op);
 /* Route it anew, attempts forgotten.  False: it is being delivered just now. */
-typedef void  sched_route(void *arg, struct str addr, struct str *transport, struct str *nexthop);
-bool          sched_requeue(struct sched *s, struct message *m, sched_route *route, void *arg);
+bool          sched_requeue(struct sched *s, struct message *m);
 /* Forget that destinations are dead: all, or those with this next hop. */
 void          sched_revive(struct sched *s, struct str nexthop /* empty: all */);
 /* Drop it from memory without a word: its file is gone. */
@@ -146,6 +161,8 @@ uint64_t        sched_id(const struct message *m);
 uint32_t        sched_rcpts(const struct message *m);
 /* The failed recipient at place i, for the notice that is due; false: it is none. */
 bool            sched_failed(const struct message *m, uint32_t i, struct msg_failed *out);
+/* Each recipient whose route is asked for, by rising place; fn must not call back. */
+void            sched_unrouted(const struct message *m, void (*fn)(void *arg, uint32_t index, struct str addr), void *arg);
 bool            sched_active(const struct message *m);         /* something of it is ready or being delivered */
 uint32_t        sched_in_flight(const struct message *m);
 bool            sched_forced(const struct message *m);         /* told to expire */
@@ -163,7 +180,8 @@ bool            sched_forced(const struct message *m);         /* told to expire
 	W(TRANSPORT, "mail transport unavailable") \
 	W(DEFER,     "deferred transport") \
 	W(HELD,      "on hold") \
-	W(MOVING,    "being moved on disk")
+	W(MOVING,    "being moved on disk") \
+	W(ROUTE,     "its route is being looked up")
 #define W(tag, text) WHY_##tag,
 enum sched_why { SCHED_WHYS(W) WHY_COUNT };
 #undef W

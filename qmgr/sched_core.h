@@ -81,7 +81,10 @@ struct lane {                                          /* ready parcels of one s
 };
 
 /* Those from G_READY on make their message active. */
-enum parcel_state { G_DONE, G_HELD, G_RETRY, G_WAIT, G_READY, G_TURN, G_PARKED, G_FLIGHT };
+enum parcel_state { G_DONE, G_HELD, G_RETRY, G_WAIT, G_ROUTE, G_READY, G_TURN, G_PARKED, G_FLIGHT };
+
+/* What becomes of a parcel once its route is known: it is looked at whether it can go; it is ready; it goes even to where all is dead. */
+enum parcel_then { THEN_LOOK, THEN_READY, THEN_FLUSH };
 
 struct parcel {
 	struct list      link;                         /* in a lane, or the destination's waiting or released */
@@ -91,6 +94,8 @@ struct parcel {
 	uint32_t         place;                        /* in message.parcels */
 	uint32_t         first, n;                     /* recipients, in order of index */
 	uint8_t          state;
+	uint8_t          then;                         /* of G_ROUTE: enum parcel_then */
+	bool             passed;                       /* its route is not ours to ask */
 };
 
 enum { R_PENDING, R_FINISHED, R_FAILED, R_NOTICING };
@@ -243,6 +248,12 @@ int64_t      message_backoff(struct sched *s, const struct message *m);
 int64_t      message_expires(const struct sched *s, const struct message *m);
 int64_t      jitter(struct sched *s, int64_t t);
 
+void         parcel_look(struct sched *s, struct parcel *g);           /* ready, or back to wait for what is not there */
+
+/* sched_route.c */
+void         parcel_again(struct sched *s, struct parcel *g, enum parcel_then then);   /* ask its route, then that */
+void         parcel_move(struct sched *s, struct parcel *g, struct dest *to);  /* one that is in no list */
+
 /* sched_run.c */
 void         delivery_end(struct sched *s, struct delivery *del);
 
@@ -255,6 +266,9 @@ void         records_flush(struct sched *s, struct message *m);
 void         message_settle(struct sched *s, struct message *m);       /* m may be gone afterwards */
 void         message_free(struct sched *s, struct message *m);
 void         message_unlink(struct sched *s, struct message *m);       /* from the table of ids and the walks */
+
+/* sched_op.c */
+void         message_stop(struct sched *s, struct message *m);         /* all of it G_HELD */
 
 /* sched_enter.c */
 void         message_link(struct sched *s, struct message *m);

@@ -236,7 +236,6 @@ static bool
 parcel_passed(struct sched *s, struct parcel *g, const struct result *res)
 {
 	const struct msg_outcome *o = res->outcomes;
-	struct dest *former = g->dest;
 	size_t colon;
 
 	if (g->n != 1 || res->n != 1 || o->status != RCPT_PASSED || parcel_rcpt(g, o->index) == NULL)
@@ -244,9 +243,8 @@ parcel_passed(struct sched *s, struct parcel *g, const struct result *res)
 	colon = str_find(o->text, ':');
 	if (colon == 0)
 		return false;
-	g->dest = dest_get(s, str_sub(o->text, 0, colon), str_sub(o->text, colon + 1, o->text.n));
-	dest_ref(s, g->dest);
-	dest_unref(s, former);
+	parcel_move(s, g, dest_get(s, str_sub(o->text, 0, colon), str_sub(o->text, colon + 1, o->text.n)));
+	g->passed = true;
 	if (parcel_message(g)->held || parcel_message(g)->deleted)
 		parcel_set(s, g, G_HELD);
 	else

@@ -93,6 +93,8 @@ place_cmp(const void *va, const void *vb)
 			return a->dest == NULL ? 1 : -1;
 		return a->dest->serial < b->dest->serial ? -1 : 1;
 	}
+	if (a->in->passed != b->in->passed)
+		return a->in->passed ? 1 : -1;
 	if (a->in->next_try.us != b->in->next_try.us)
 		return a->in->next_try.us < b->in->next_try.us ? -1 : 1;
 	return a->in->index < b->in->index ? -1 : a->in->index > b->in->index;
@@ -103,7 +105,7 @@ starts_parcel(const struct plan *p, size_t i, size_t in_parcel)
 {
 	if (i == 0 || in_parcel >= p->v[i].dest->t->limits.recipients)
 		return true;
-	return p->v[i].dest != p->v[i - 1].dest ||
+	return p->v[i].dest != p->v[i - 1].dest || p->v[i].in->passed != p->v[i - 1].in->passed ||
 	       p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
 }
 
@@ -184,7 +186,8 @@ fill_parcels(struct sched *s, struct message *m, const struct plan *p)
 			*g = (struct parcel){ .dest = p->v[i].dest,
 				.place = place++,
 				.first = (uint32_t)i,
-				.state = G_HELD };
+				.state = G_HELD,
+				.passed = p->v[i].in->passed };
 			list_init(&g->link);
 			dest_ref(s, g->dest);
 		}

@@ -4,8 +4,8 @@
 
 /* Put every parcel that is not being delivered on hold, from the last on, so that none becomes its
  * follower's turn. */
-static void
-stop_parcels(struct sched *s, struct message *m)
+void
+message_stop(struct sched *s, struct message *m)
 {
 	for (struct parcel *g = m->parcels + m->nparcels; g-- > m->parcels;) {
 		if (g->state == G_DONE || g->state == G_FLIGHT)
@@ -26,11 +26,11 @@ move_to(struct sched *s, struct message *m, enum spool_dir dir)
 }
 
 static void
-start_parcels(struct sched *s, struct message *m, bool front)
+start_parcels(struct sched *s, struct message *m)
 {
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
 		if (g->state == G_HELD)
-			parcel_ready(s, g, front && g == m->parcels);
+			parcel_again(s, g, THEN_READY);
 }
 
 static bool
@@ -39,7 +39,7 @@ op_hold(struct sched *s, struct message *m)
 	if (m->held || m->pending == 0)
 		return false;
 	m->held = true;
-	stop_parcels(s, m);
+	message_stop(s, m);
 	message_settle(s, m);
 	return true;
 }
@@ -52,7 +52,7 @@ op_release(struct sched *s, struct message *m)
 	m->held = false;
 	/* Off hold on disk first: a crash must not put it back. */
 	move_to(s, m, SPOOL_DEFERRED);
-	start_parcels(s, m, false);
+	start_parcels(s, m);
 	return true;
 }
 
@@ -65,18 +65,11 @@ op_flush(struct sched *s, struct message *m)
 	if (m->held || m->pending == 0)
 		return false;
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++) {
-		struct dest *d = g->dest;
-		bool dead;
+		bool waits = g->state == G_RETRY || g->state == G_WAIT || g->state == G_ROUTE;
 
-		if (g->state != G_RETRY && g->state != G_WAIT && g->state != G_READY)
+		if (!waits && !(g->state == G_READY && g->dest->state == DEST_DEAD))
 			continue;
-		dead = d->state == DEST_DEAD;
-		if (g->state == G_READY && !dead)
-			continue;
-		if (dead)
-			d->probe_at = s->now;
-		parcel_take(s, g);
-		parcel_ready(s, g, dead);
+		parcel_again(s, g, THEN_FLUSH);
 		any = true;
 	}
 	return any || m->active > 0;
@@ -86,7 +79,7 @@ static bool
 op_delete(struct sched *s, struct message *m)
 {
 	m->deleted = true;
-	stop_parcels(s, m);
+	message_stop(s, m);
 	message_settle(s, m);
 	return true;
 }
@@ -140,46 +133,25 @@ void
 sched_forget(struct sched *s, struct message *m)
 {
 	ENSURE(m->inflight == 0);
-	stop_parcels(s, m);
+	message_stop(s, m);
 	message_unlink(s, m);
 	message_free(s, m);
 }
 
 bool
-sched_requeue(struct sched *s, struct message *m, sched_route *route, void *arg)
+sched_requeue(struct sched *s, struct message *m)
 {
-	struct sched_rcpt *rcpts;
-	struct sched_msg view;
-
 	if (m->inflight || m->deleted || m->bouncing || m->moving)
 		return false;
 	record_requeued(s, m);
 	records_flush(s, m);
-	sched_view(m, &view);
-	rcpts = mem_array(m->nrcpts + 1, sizeof *rcpts);
-	for (uint32_t i = 0; i < m->nrcpts; i++) {
-		const struct rcpt *r = message_rcpts(m) + i;
-
-		rcpts[i] = (struct sched_rcpt){ .index = r->index,
-			.addr = rcpt_addr(m, r),
-			.orig = rcpt_orig(m, r),
-			.notify = r->notify,
-			.state = r->state == R_PENDING    ? JRN_PENDING
-				 : r->state == R_FINISHED ? JRN_SENT
-				 : r->expired             ? JRN_EXPIRED
-							  : JRN_BOUNCED,
-			.esc = reason_part(r->why, REASON_ESC),
-			.text = reason_part(r->why, REASON_TEXT),
-			.mta = reason_part(r->why, REASON_MTA),
-			.diag = reason_part(r->why, REASON_DIAG) };
-		if (rcpts[i].state == JRN_PENDING)
-			route(arg, rcpts[i].addr, &rcpts[i].transport, &rcpts[i].nexthop);
-	}
-	stop_parcels(s, m);
-	message_unlink(s, m);
-	ENSURE(sched_enter(s, &view, rcpts, m->nrcpts));
-	free(rcpts);
-	message_free(s, m);
+	for (uint32_t i = 0; i < m->nrcpts; i++)
+		message_rcpts(m)[i].attempts = 0;
+	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
+		g->passed = false;
+	message_stop(s, m);
+	if (!m->held)
+		start_parcels(s, m);
 	return true;
 }
 

@@ -3,9 +3,11 @@
  *
  *	HELD     an operator's
  *	RETRY    until its own time
- *	WAIT     for its destination, transport or a flush; a timer says so in the log, and expires
- *it READY    in a lane.  Its timer finds out when nothing can come of that, and makes it WAIT TURN
- *behind a READY one of the same message and destination PARKED   its message is being moved on disk
+ *	WAIT     for its destination, transport or a flush; a timer says so in the log, and expires it
+ *	ROUTE    until the daemon says where it goes by now
+ *	READY    in a lane.  Its timer finds out when nothing can come of that, and makes it WAIT
+ *	TURN     behind a READY one of the same message and destination
+ *	PARKED   its message is being moved on disk
  *	FLIGHT   being delivered */
 #include "qmgr/sched_core.h"
 
@@ -300,7 +302,7 @@ parcel_suspend(struct sched *s, struct parcel *g, enum sched_why why)
 }
 
 void
-parcel_timer(struct sched *s, struct parcel *g)
+parcel_look(struct sched *s, struct parcel *g)
 {
 	struct dest *d = g->dest;
 	enum sched_why why = dest_blocked(s, d);
@@ -317,4 +319,13 @@ parcel_timer(struct sched *s, struct parcel *g)
 		heap_put(&s->parcel_timers, &g->timer,
 		    s->now + (d->t->agents ? s->settings.minimal_backoff : GRACE_SECONDS) * SECOND);
 	}
+}
+
+void
+parcel_timer(struct sched *s, struct parcel *g)
+{
+	if (g->state == G_READY)
+		parcel_look(s, g);
+	else
+		parcel_again(s, g, THEN_LOOK);
 }

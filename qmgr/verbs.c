@@ -152,6 +152,8 @@ const struct sched_do qmgr_verbs = {
 	.bounce = bounce,
 	.move = move,
 	.remove = remove_message,
+	.route = route_now,
+	.reroute = route_later,
 };
 
 void

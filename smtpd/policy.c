@@ -2,11 +2,12 @@
 /* Who may send where, and whether there is room. */
 #include "intake/intake.h"
 #include "mail/addr.h"
+#include "mail/reply.h"
 #include "smtpd/arguments.h"
 #include "smtpd/session.h"
 #include "util/log.h"
 
-enum { OWN_MAX = 256 };
+enum { OWN_MAX = 256, REASON_MAX = 800 };
 
 bool
 policy_may_relay(const struct params *p, const struct addr *client)
@@ -76,48 +77,74 @@ is_routed(struct str address)
 	return false;
 }
 
+/* Nobody of that name is in the table of its class. */
 static enum reply_id
-unknown(const struct params *p, enum rcpt_class class, struct str given, struct buf *why)
+unknown(const struct params *p, enum route_class class, struct str given, struct buf *why)
 {
-	const char *table = "virtual alias";
-	long long code = p->unknown_virtual_alias_reject_code;
+	const long long codes[ROUTE_CLASS_COUNT] = {
+		[ROUTE_LOCAL] = p->unknown_local_recipient_reject_code,
+		[ROUTE_VIRTUAL_ALIAS] = p->unknown_virtual_alias_reject_code,
+		[ROUTE_VIRTUAL_MAILBOX] = p->unknown_virtual_mailbox_reject_code,
+		[ROUTE_RELAY] = p->unknown_relay_recipient_reject_code,
+	};
+	long long code = codes[class];
 
-	if (class == CLASS_LOCAL) {
-		table = "local recipient";
-		code = p->unknown_local_recipient_reject_code;
-	} else if (class == CLASS_VIRTUAL_MAILBOX) {
-		table = "virtual mailbox";
-		code = p->unknown_virtual_mailbox_reject_code;
-	} else if (class == CLASS_RELAY) {
-		table = "relay recipient";
-		code = p->unknown_relay_recipient_reject_code;
-	}
-	ENSURE(buf_printf(why, "%lld %lld.1.1 <%.*s>: Recipient address rejected: User unknown in %s table",
-	    code, code / 100, STR_ARG(given), table));
+	ENSURE(buf_printf(why, "%lld %lld.1.1 <%.*s>: Recipient address rejected: User unknown", code, code / 100,
+	    STR_ARG(given)));
+	if (p->show_user_unknown_table_name)
+		ENSURE(buf_printf(why, " in %s table", route_class_table(class)));
 	return SAY_UNKNOWN_USER;
+}
+
+/* Its mail would go to error or retry: better said now than later.  The reason may bring a code of its own, whose first
+ * digit is ours. */
+static enum reply_id
+undeliverable(const struct rcpt_check *c, struct str given, struct buf *why)
+{
+	struct str text = buf_str(&c->reason);
+	size_t n = text.n > 0 ? esc_length(text, text.p[0] - '0') : 0;
+	struct str rest = n > 0 ? str_sub(text, 1, n - 1) : STR(".1.1");
+	struct buf clean = BUF(REASON_MAX);
+
+	(void)buf_add_clean(&clean, str_sub(str_trim(str_sub(text, n, text.n)), 0, REASON_MAX / 2));
+	ENSURE(buf_printf(why, "%s%.*s <%.*s>: Recipient address rejected: %s", c->later ? "450 4" : "550 5",
+	    STR_ARG(rest), STR_ARG(given), buf_cstr(&clean)));
+	buf_free(&clean);
+	return SAY_UNKNOWN_USER;
+}
+
+static enum reply_id
+judge(const struct session *s, const struct rcpt_check *c, struct str given, struct str address, struct buf *why)
+{
+	const struct params *p = s->smtpd->params;
+	long long code = p->relay_domains_reject_code;
+
+	if (!s->may_relay && (c->class == ROUTE_DEFAULT || is_routed(address))) {
+		ENSURE(buf_printf(why, "%lld %lld.7.1 <%.*s>", code, code / 100, STR_ARG(given)));
+		return SAY_RELAY_DENIED;
+	}
+	if (c->reason.n > 0 && c->class != ROUTE_VIRTUAL_ALIAS)
+		return undeliverable(c, given, why);
+	return c->known ? SAY_OK : unknown(p, c->class, given, why);
 }
 
 enum reply_id
 policy_rcpt(const struct session *s, struct str given, struct str address, struct buf *why)
 {
-	const struct params *p = s->smtpd->params;
-	long long code = p->relay_domains_reject_code;
-	enum rcpt_class class;
-	bool known;
+	struct rcpt_check c;
+	enum reply_id r = SAY_LOOKUP_FAILED;
 
 	/* RFC 5321 section 4.5.1. */
 	if (str_ieq(given, STR("postmaster")))
 		return SAY_OK;
-	if (intake_check_rcpt(s->smtpd->intake, address, &class, &known) != OK) {
+	if (intake_check_rcpt(s->smtpd->intake, buf_str(&s->transaction.sender), address, &c) == OK) {
+		r = judge(s, &c, given, address, why);
+	} else {
 		log_warn("<%.*s>: %s", STR_ARG(address), err_why());
 		ENSURE(buf_add(why, given));
-		return SAY_LOOKUP_FAILED;
 	}
-	if (!s->may_relay && (class == CLASS_OTHER || is_routed(address))) {
-		ENSURE(buf_printf(why, "%lld %lld.7.1 <%.*s>", code, code / 100, STR_ARG(given)));
-		return SAY_RELAY_DENIED;
-	}
-	return known ? SAY_OK : unknown(p, class, given, why);
+	buf_free(&c.reason);
+	return r;
 }
 
 enum err

@@ -113,7 +113,7 @@ begin(const char *alias_maps)
 		.allow_mail_to_files = "alias, forward", .duplicate_filter_limit = 1000, .mail_spool_directory = "/spool/" };
 	fill_params();
 	local.p = &params;
-	CHECK(aliases_open(str_of(alias_maps), "/", &local.aliases) == OK);
+	CHECK(aliases_open(str_of(alias_maps), "/", &local.aliases) == OK && router_open(&params, "/", &local.router) == OK);
 }
 
 static void
@@ -123,6 +123,7 @@ end(void)
 	char path[64];
 
 	aliases_close(&local.aliases);
+	router_close(&local.router);
 	for (size_t i = 0; i < countof(made); i++) {
 		snprintf(path, sizeof path, "%s%s", files.dir, made[i]);
 		(void)remove(path);

@@ -14,17 +14,33 @@ static void
 up(void)
 {
 	world_init(&w);
-	service.params = (struct params){ .mydestination = "here.example", .relay_domains = "relay.example", .virtual_mailbox_domains = "",
-		.local_transport = "local", .relay_transport = "relay", .default_transport = "smtp", .relayhost = "",
-		.myhostname = "here.example", .qmgr_message_active_limit = 10 };
+#define FILL_text(name, def) service.params.name = def;
+#define FILL_raw    FILL_text
+#define FILL_dir    FILL_text
+#define FILL_choice FILL_text
+#define FILL_size(name, def)
+#define FILL_time(name, def)
+#define FILL_days(name, def)
+#define FILL_num(name, def)
+#define FILL_bool(name, def)
+#define FILL_nets(name, def)
+#define P(kind, name, def, min, max, doc) FILL_##kind(name, def)
+	PARAMS(P)
+#undef P
+	service.config_dir = "/";
+	service.params.myhostname = service.params.mydestination = "here.example";
+	service.params.relay_domains = "relay.example";
+	service.params.virtual_alias_domains = "";
+	service.params.qmgr_message_active_limit = 10;
 	qmgr = (struct qmgr){ .service = &service, .sched = w.s };
 	list_init(&qmgr.gone_list);
+	routes_open();
 }
 
 static void
 down(void)
 {
-	enter_forget_routes();
+	routes_close();
 	gone_clear();
 	map_fini(&qmgr.gone);
 	world_fini(&w, NULL);

@@ -37,6 +37,9 @@ struct world {
 	char                  why[256];                /* of the last suspension */
 	bool                  slow_disk;               /* moves wait for world_moved() */
 	bool                  nobody_to_tell;
+	/* Of world_init_routed(). */
+	const char           *route_to;                /* where all mail goes by now; NULL: the test says so, by sched_routed() */
+	unsigned              reroutes;
 };
 
 static const int64_t WORLD_START = INT64_C(1700000000) * 1000000;
@@ -134,6 +137,24 @@ world_on_remove(void *arg, const struct message *m)
 	w->removed_ids[w->removed++ % WORLD_LOG] = sched_id(m);
 }
 
+static inline bool
+world_on_route(void *arg, const struct message *m, struct str addr, struct str *transport, struct str *nexthop)
+{
+	struct world *w = arg;
+
+	(void)m, (void)addr;
+	*transport = STR("smtp");
+	*nexthop = str_of(w->route_to ? w->route_to : "");
+	return w->route_to != NULL;
+}
+
+static inline void
+world_on_reroute(void *arg, const struct message *m)
+{
+	(void)m;
+	((struct world *)arg)->reroutes++;
+}
+
 static inline void
 world_limits(void *arg, struct str transport, struct sched_limits *out)
 {
@@ -147,19 +168,31 @@ static const struct sched_do world_verbs = {
 	.bounce = world_on_bounce, .move = world_on_move, .remove = world_on_remove,
 };
 
+static const struct sched_do world_routed_verbs = {
+	.active = world_on_active, .deliver = world_on_deliver, .record = world_on_record,
+	.suspended = world_on_suspended, .lost = world_on_lost, .expired = world_on_expired,
+	.bounce = world_on_bounce, .move = world_on_move, .remove = world_on_remove,
+	.route = world_on_route, .reroute = world_on_reroute,
+};
+
 static inline struct wall world_wall(const struct world *w) { return (struct wall){ WORLD_START + w->now }; }
 
 static inline void
-world_init(struct world *w)
+world_begin(struct world *w, const struct sched_do *verbs)
 {
 	*w = (struct world){ .now = 1000000,
 		.limits = { .concurrency = 20, .initial = 5, .recipients = 50, .cohorts = 1 },
 		.settings = { .minimal_backoff = 300, .maximal_backoff = 4000, .lifetime = 432000,
 			.bounce_lifetime = 432000, .limits = world_limits, .seed = 42 } };
 	w->settings.arg = w;
-	w->s = sched_new(&w->settings, &world_verbs, w);
+	w->s = sched_new(&w->settings, verbs, w);
 	sched_time(w->s, (struct time){ w->now * 1000 }, world_wall(w));
 }
+
+/* Mail stays where it entered. */
+static inline void world_init(struct world *w) { world_begin(w, &world_verbs); }
+/* Its route is asked again at each try. */
+static inline void world_init_routed(struct world *w) { world_begin(w, &world_routed_verbs); }
 
 static inline void
 world_moved(struct world *w)

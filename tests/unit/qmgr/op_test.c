@@ -198,37 +198,6 @@ expiry_by_hand_ends_what_is_not_being_delivered_now_and_the_rest_after(void)
 }
 
 static void
-to(void *arg, struct str addr, struct str *transport, struct str *nexthop)
-{
-	(void)addr;
-	*transport = STR("smtp");
-	*nexthop = str_of(arg);
-}
-
-static void
-requeued_mail_takes_its_new_way_and_keeps_its_words(void)
-{
-	char relay[] = "relay.example";
-	struct sched_explained x;
-
-	two();
-	CHECK(!sched_requeue(w.s, sched_find(w.s, 1), to, relay));
-	world_end(&w, a, 0, SITE_OK, RCPT_DEFERRED);
-	CHECK(sched_requeue(w.s, sched_find(w.s, 1), to, relay));
-	sched_explain(w.s, sched_find(w.s, 1), 0, &x);
-	CHECK_STR(x.nexthop, "relay.example");
-	CHECK_STR(x.addr, "someone@example.com");
-	CHECK(x.attempts == 0);
-	world_run(&w);
-	CHECK(w.nflights == 1);
-	world_end(&w, a, 0, SITE_OK, RCPT_SENT);
-	world_run(&w);
-	world_end_all(&w, a, SITE_OK, RCPT_SENT);
-	CHECK(w.removed == 2);
-	down();
-}
-
-static void
 a_walk_survives_the_going_of_any_message(void)
 {
 	struct sched_cursor c, other;
@@ -257,4 +226,4 @@ SUITE(op, TEST(held_mail_stays_until_it_is_released), TEST(hold_during_a_deliver
     TEST(flush_brings_the_next_try_forward), TEST(no_delivery_begins_while_the_file_is_being_moved),
     TEST(a_move_that_failed_is_tried_again_next_time),
     TEST(expiry_by_hand_ends_what_is_not_being_delivered_now_and_the_rest_after),
-    TEST(requeued_mail_takes_its_new_way_and_keeps_its_words), TEST(a_walk_survives_the_going_of_any_message));
+    TEST(a_walk_survives_the_going_of_any_message));
