@@ -4,28 +4,16 @@
 #include <stdio.h>
 
 #include "tests/unit/check.h"
+#include "tests/unit/settings.h"
 #include "util/mem.h"
 
 /* All settings are what main.cf's defaults are, unless said otherwise. */
 static struct params settings;
 
-#define FILL_text(name, def) settings.name = def;
-#define FILL_raw    FILL_text
-#define FILL_dir    FILL_text
-#define FILL_choice FILL_text
-#define FILL_size(name, def)
-#define FILL_time(name, def)
-#define FILL_days(name, def)
-#define FILL_num(name, def)
-#define FILL_bool(name, def) settings.name = def[0] == 'y';
-#define FILL_nets(name, def)
-
 static void
 begin(void)
 {
-#define P(kind, name, def, min, max, doc) FILL_##kind(name, def)
-	PARAMS(P)
-#undef P
+	settings_default(&settings);
 	settings.myhostname = settings.myorigin = "mail.example.com";
 	settings.mydestination = "mail.example.com, localhost.example.com localhost";
 	settings.relay_domains = "partner.org, .below.net";

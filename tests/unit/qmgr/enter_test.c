@@ -2,6 +2,7 @@
 /* What the daemon makes of notices and of files, before the scheduler sees it. */
 #include "qmgr/qmgr.h"
 #include "tests/unit/qmgr/fixture.h"
+#include "tests/unit/settings.h"
 
 struct qmgr qmgr;
 void qmgr_event(void) {}
@@ -14,19 +15,7 @@ static void
 up(void)
 {
 	world_init(&w);
-#define FILL_text(name, def) service.params.name = def;
-#define FILL_raw    FILL_text
-#define FILL_dir    FILL_text
-#define FILL_choice FILL_text
-#define FILL_size(name, def)
-#define FILL_time(name, def)
-#define FILL_days(name, def)
-#define FILL_num(name, def)
-#define FILL_bool(name, def)
-#define FILL_nets(name, def)
-#define P(kind, name, def, min, max, doc) FILL_##kind(name, def)
-	PARAMS(P)
-#undef P
+	settings_default(&service.params);
 	service.config_dir = "/";
 	service.params.myhostname = service.params.mydestination = "here.example";
 	service.params.relay_domains = "relay.example";
