@@ -54,9 +54,10 @@ static void
 set_lower(struct buf *b, struct str s)
 {
 	buf_clear(b);
-	for (size_t i = 0; i < s.n; i++)
-		ENSURE(
-		    buf_addc(b, s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] | 0x20) : s.p[i]));
+	ENSURE(buf_add(b, s));
+	for (size_t i = 0; i < b->n; i++)
+		if (b->p[i] >= 'A' && b->p[i] <= 'Z')
+			b->p[i] = (char)(b->p[i] | 0x20);
 }
 
 /* One or several hosts; a word without dots or brackets may be anything. */
