@@ -24,9 +24,9 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 MODE_release := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE \
             -ftrivial-auto-var-init=zero -fcf-protection=branch
 MODE_debug   := -O0 -DDEBUG -fPIE
-MODE_asan    := -O1 -DDEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE
-MODE_tsan    := -O1 -fsanitize=thread -fPIE
-MODE_cov     := -O0 --coverage -fPIE
+MODE_asan    := -O1 -DDEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fPIE -DNO_SANDBOX
+MODE_tsan    := -O1 -fsanitize=thread -fPIE -DNO_SANDBOX
+MODE_cov     := -O0 --coverage -fPIE -DNO_SANDBOX
 LINK_release := -pie -Wl,-z,relro,-z,now
 LINK_debug   := -pie
 LINK_asan    := -fsanitize=address,undefined -pie
@@ -49,8 +49,8 @@ bin_cmd  := postroad
 bin       = $(B)/bin/$(or $(bin_$(1)),$(1))
 lib       = $(foreach d,$(1),$(B)/lib$(d).a)
 objs      = $(patsubst %.c,$(B)/%.o,$(filter-out $(1)/main.c,$(wildcard $(1)/*.c)))
-# Lookup tables, wherever mail/maps is used.
-mail_libs     := -Wl,--as-needed -ldb -lcdb -lpcre2-8
+# Lookup tables, wherever mail/maps is used; the sandbox (util/sandbox.h).
+mail_libs     := -Wl,--as-needed -ldb -lcdb -lpcre2-8 -lseccomp
 resolver_libs := -lunbound
 UNITS    := $(filter $(LIBS) $(PROGRAMS),$(notdir $(patsubst %/,%,$(dir $(wildcard tests/unit/*/*_test.c)))))
 UNITS    := $(sort $(UNITS))

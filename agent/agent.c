@@ -72,7 +72,7 @@ int
 agent_main(int argc, char **argv, const struct agent_spec *spec)
 {
 	struct service_spec service = { .prog = spec->prog, .helpers = spec->helpers, .run = run,
-		.promises = spec->promises, .commands = spec->commands };
+		.promises = spec->promises };
 
 	agent.spec = spec;
 	return service_main(argc, argv, &service);

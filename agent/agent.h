@@ -21,7 +21,6 @@ struct agent_spec {
 	void      (*deliver)(struct job *j);
 	void      (*finish)(void);                     /* after the last one; may be NULL */
 	bool        writes;                            /* makes messages of its own in the spool */
-	bool        commands;                          /* as in service_spec */
 };
 
 /* main() of the daemon. */

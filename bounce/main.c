@@ -76,7 +76,7 @@ main(int argc, char **argv)
 		.prog = "bounce",
 		.helpers = 4,
 		.run = run,
-		.promises = "reads message files, makes new ones; talks to qmgr",
+		.promises = "spool-read spool-create",
 	};
 
 	return service_main(argc, argv, &spec);

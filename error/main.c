@@ -32,7 +32,7 @@ main(int argc, char **argv)
 	static const struct agent_spec spec = {
 		.prog = "error",
 		.helpers = 1,
-		.promises = "talks to qmgr",
+		.promises = "spool-read",
 		.deliver = deliver,
 	};
 

@@ -7,14 +7,12 @@ main(int argc, char **argv)
 	static const struct agent_spec spec = {
 		.prog = "local",
 		.helpers = 16,
-		.promises = "starts deliver as the recipient (root); reads message files, makes "
-			    "new ones; talks to qmgr",
+		.promises = "start-programs spool-read spool-create tables accounts",
 		.start = local_start,
 		.capacity = local_capacity,
 		.deliver = local_deliver,
 		.finish = local_finish,
 		.writes = true,
-		.commands = true,
 	};
 
 	return agent_main(argc, argv, &spec);

@@ -134,6 +134,7 @@
 	P(text, maillog_file,                       "",                 0, 4096, "File that is logged to instead of syslog; /dev/stdout with start-fg only.") \
 	P(text, syslog_name,                        "postroad",         1, 64, "Log tag; postfix lets all log tools recognise the lines.") \
 	P(choice, syslog_facility,                  "mail",             0, 16, "mail: syslog facility.") \
+	P(bool, sandbox,                            "yes",              0, 1, "Keep each process to what it is there for, by the kernel (seccomp, Landlock).  no is for finding out whether that is what stands in the way of something.") \
 	P(text, compatibility_level,                "0",                0, 16, "Taken for compatibility; has no effect.") \
 	P(num,  default_process_limit,              "100",              1, 10000, "Most processes of a service whose maxproc is '-'.") \
 	P(num,  worker_processes,                   "0",                0, 1024, "Processes started in advance for each network service and client, up to its maxproc; 0: one for each processor.") \
@@ -239,6 +240,9 @@ void     params_speak_lmtp(struct params *p);
 	P(num,  _destination_concurrency_failed_cohort_limit, default_destination_concurrency_failed_cohort_limit) \
 	P(num,  _initial_destination_concurrency, initial_destination_concurrency)
 long long params_transport(const struct params *p, struct str transport, const char *suffix);
+/* Files and lookup tables that settings name: each() is called with the setting and one word of its value: "/etc/nets",
+ * "hash:/etc/aliases", "proxy:cdb:/etc/aliases".  Both are gone when it returns. */
+void     params_files(const struct params *p, void (*each)(void *arg, const char *setting, struct str word), void *arg);
 /* For `postroad conf`: "name = value" of all settings (only_set: those in the file), as written or expanded. */
 enum params_show { PARAMS_ALL, PARAMS_SET, PARAMS_DEFAULTS };
 bool     params_print(const struct params *p, enum params_show which, struct str name /* empty: all */, bool expand, bool value_only, struct buf *out);

@@ -5,11 +5,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "mail/promises.h"
 #include "mail/service_status.h"
 #include "util/fault.h"
 #include "util/log.h"
@@ -105,7 +105,7 @@ start_log(const struct params *p)
 	if (p == NULL)
 		gethostname(host, sizeof host - 1);
 	tzset();
-	log_open(is_open(SERVICE_FD_LOG) ? SERVICE_FD_LOG : -1, name, self.service.prog,
+	log_prepare(is_open(SERVICE_FD_LOG) ? SERVICE_FD_LOG : -1, name, self.service.prog,
 	    p ? p->myhostname : host);
 }
 
@@ -168,8 +168,11 @@ drop_powers(void)
 	self.in_queue_directory = true;
 	if (self.account && proc_become(self.account, p->mail_group) != OK)
 		log_fatal("become %s: %s", self.account, err_why());
-	if (!self.spec->commands && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		log_warn("prctl PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
+	(void)wall_now();                              /* a test's calendar is a file, opened at the first question */
+	if (promises_keep(p, self.service.prog, self.spec->promises) != OK)
+		log_fatal("%s", err_why());
+	if (self.has_master)
+		log_start();
 }
 
 static void
@@ -182,6 +185,13 @@ reload(void)
 	if (params_load(&next, s->config_dir, self.overrides, self.noverrides) != OK) {
 		snprintf(why, sizeof why, "%s", err_why());
 		log_warn("settings are kept as they were: %s", why);
+		return;
+	}
+	if (!promises_cover(&former, &next, self.spec->promises)) {
+		/* What was given up for good would be needed: another process has to be started. */
+		log_info("settings name files that this process may not read: making room for another");
+		params_fini(&next);
+		status_retire();
 		return;
 	}
 	s->params = next;
@@ -236,6 +246,7 @@ service_main(int argc, char **argv, const struct service_spec *spec)
 	if (!self.has_master && isatty(STDIN_FILENO))
 		log_fatal("do not run this command by hand");
 	fault_init(spec->prog);
+	umask(007);                                    /* modes are said where files are made */
 	plan_root();
 	load();
 	if (self.has_master) {

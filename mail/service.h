@@ -57,8 +57,8 @@ struct service_spec {
 	void      (*run)(struct service *s);
 	/* Settings were read again into s->params (the former ones stay valid until it returns); NULL: replaced by a new process instead. */
 	void      (*reload)(struct service *s, const struct params *former);
-	const char *promises;                          /* one line: what this process may do */
-	bool        commands;                          /* starts users' commands, which may be set-id programs */
+	const char *promises;                          /* one line: what this process may do, in words of mail/promises.h; kept by
+	                                                  the kernel from before run() on */
 };
 
 /* main() of every daemon: parses the arguments, loads settings, opens the log, drops privileges, runs the task, exits. */

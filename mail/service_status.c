@@ -119,6 +119,12 @@ enter(enum service_phase phase, bool master_gone)
 	wait_wake_all(&status.changed);
 }
 
+void
+status_retire(void)
+{
+	enter(PHASE_RETIRE, false);
+}
+
 static void
 obey(char what)
 {
@@ -126,7 +132,8 @@ obey(char what)
 	case 'L':
 		if (status.reload && status.phase == PHASE_RUN)
 			status.reload();
-		status_say('R');
+		if (status.phase == PHASE_RUN)
+			status_say('R');
 		break;
 	case 'Q':
 		enter(PHASE_RETIRE, false);

@@ -9,6 +9,8 @@
 void status_setup(struct service *s, int fd, void (*reload)(void));
 /* Starts the tasks that listen to master and to SIGTERM (blocked by the caller) in g. */
 void status_start(struct tasks *g);
+/* As if master had said 'Q'. */
+void status_retire(void);
 /* One byte to master; false when it could not be sent. */
 bool status_say(char what);
 

@@ -148,8 +148,7 @@ main(int argc, char **argv)
 		.prog = "pickup",
 		.helpers = 4,
 		.run = run,
-		.promises =
-		    "reads and removes files in maildrop, makes message files; talks to qmgr",
+		.promises = "maildrop spool-create tables accounts",
 	};
 
 	return service_main(argc, argv, &spec);

@@ -150,8 +150,7 @@ main(int argc, char **argv)
 		.helpers = 8,
 		.run = run,
 		.reload = reload,
-		.promises =
-		    "changes and removes message files; talks to the other processes; no network",
+		.promises = "spool-change tables",
 	};
 
 	return service_main(argc, argv, &spec);

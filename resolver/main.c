@@ -8,7 +8,7 @@ main(int argc, char **argv)
 		.prog = "resolver",
 		.helpers = 1,
 		.run = server_run,
-		.promises = "inet client (DNS); serves questions on a local socket; no spool",
+		.promises = "dns",
 	};
 
 	return service_main(argc, argv, &spec);

@@ -33,7 +33,7 @@ main(int argc, char **argv)
 	const struct agent_spec spec = {
 		.prog = by_that_name ? "lmtp" : "smtp",
 		.helpers = 4,
-		.promises = "connects to mail servers, reads message files; talks to qmgr and resolver",
+		.promises = "spool-read inet-client",
 		.start = start,
 		.capacity = capacity,
 		.deliver = delivery_run,

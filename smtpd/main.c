@@ -111,7 +111,7 @@ main(int argc, char **argv)
 		.prog = "smtpd",
 		.helpers = HELPERS,
 		.run = run,
-		.promises = "inet sessions; make new files in the spool, never touch committed ones",
+		.promises = "spool-create counters tables accounts",
 	};
 
 	return service_main(argc, argv, &spec);

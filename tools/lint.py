@@ -7,7 +7,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOWER = {"util": {"util"}, "mail": {"util", "mail"}, "spool": {"util", "mail", "spool"},
          "agent": {"util", "mail", "spool", "agent"}, "intake": {"util", "mail", "spool", "intake"}}
 DAEMONS = ["master", "smtpd", "qmgr", "smtp", "bounce", "resolver", "local", "pickup", "postdrop", "deliver", "pipe", "virtual", "error", "discard", "auth", "balance", "api"]
-THIRD_PARTY = {"unbound.h": "resolver/", "unbound-event.h": "resolver/", "openssl/": "util/tls", "db.h": "util/map_db", "cdb.h": "util/map_cdb", "pcre2.h": "util/map_pcre",
+THIRD_PARTY = {"unbound.h": "resolver/", "unbound-event.h": "resolver/", "openssl/": "util/tls", "db.h": "util/map_db", "cdb.h": "util/map_cdb", "pcre2.h": "util/map_pcre", "seccomp.h": "util/sandbox_calls.c",
                "sasl/": "auth/", "CUnit/": "tests/unit/check.h", "valgrind/": "util/ctx"}
 FILE_LINES, FUNCTION_LINES, COLUMNS = 500, 60, 120
 

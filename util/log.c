@@ -164,7 +164,7 @@ catch_crashes(void)
 }
 
 void
-log_open(int fd, const char *name, const char *prog, const char *host)
+log_prepare(int fd, const char *name, const char *prog, const char *host)
 {
 	log_close();
 	datagrams = fd < 0;
@@ -175,6 +175,19 @@ log_open(int fd, const char *name, const char *prog, const char *host)
 	catch_crashes();
 	log_ring_open(fd, log_socket);
 	is_open = true;
+}
+
+void
+log_start(void)
+{
+	log_ring_start();
+}
+
+void
+log_open(int fd, const char *name, const char *prog, const char *host)
+{
+	log_prepare(fd, name, prog, host);
+	log_start();
 }
 
 void
@@ -247,6 +260,22 @@ log_crash(void)
 {
 	if (is_open)
 		log_ring_crash();
+}
+
+void
+log_last_words(const char *fmt, ...)
+{
+	char line[LOG_LINE_MAX];
+	va_list ap;
+	size_t n;
+
+	va_start(ap, fmt);
+	n = make_line(line, LOG_L_PANIC, fmt, ap);
+	va_end(ap);
+	if (is_open)
+		log_ring_last((struct str){ line, n });
+	else
+		write_stderr(line, n);
 }
 
 uint64_t

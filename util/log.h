@@ -19,6 +19,10 @@ enum log_level { LOG_L_INFO, LOG_L_WARN, LOG_L_ERROR, LOG_L_FATAL, LOG_L_PANIC }
  * its time stamp and host.  fd < 0: datagrams to /dev/log, facility mail.  Starts the writer thread.
  * name is "postroad" (syslog_name), prog "smtpd" or "submission/smtpd"; both are copied. */
 void log_open(int fd, const char *name, const char *prog, const char *host);
+/* The same in two steps, for who has something to do (util/sandbox.h) before there is a second thread: until log_start() a line is
+ * written at once, and may wait. */
+void log_prepare(int fd, const char *name, const char *prog, const char *host);
+void log_start(void);
 /* Before log_open() and after log_close() lines go to stderr as "prog: text". */
 void log_stderr(const char *prog);
 void log_close(void);                                  /* write what is left, waiting at most 1 s */
@@ -36,6 +40,8 @@ void log_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 void log_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* Write the ring out directly; async-signal-safe.  Installed for SIGSEGV, SIGBUS, SIGABRT by log_open(). */
 void log_crash(void);
+/* The same, with a panic line behind it; for a handler that ends the process whatever it interrupted. */
+void log_last_words(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 uint64_t log_dropped(void);
 extern const char *log_socket;                         /* "/dev/log"; tests point it elsewhere before log_open() */
 

@@ -360,6 +360,16 @@ log_ring_open(int fd, const char *path)
 	ring.head = 0;
 	ring.tail = 0;
 	ring.generation++;
+	ring.running = false;
+	if (ring.datagrams)
+		reconnect();
+	pthread_mutex_unlock(&ring.lock);
+}
+
+void
+log_ring_start(void)
+{
+	pthread_mutex_lock(&ring.lock);
 	ring.running = start_writer();
 	pthread_mutex_unlock(&ring.lock);
 }
@@ -448,6 +458,22 @@ log_ring_crash(void)
 		if (!ring.datagrams && !has_room(1000))
 			break;
 		ring.tail += write_out(ring.tail, ring.head - ring.tail);
+	}
+}
+
+void
+log_ring_last(struct str line)
+{
+	struct iovec v = { (void *)(uintptr_t)line.p, line.n };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	log_ring_crash();
+	if (ring.datagrams) {
+		v.iov_len--;                           /* the line's end is the datagram's */
+		if (ring.fd >= 0 || reconnect())
+			(void)!sendmsg(ring.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} else if (has_room(1000)) {
+		(void)!write(ring.fd, line.p, line.n);
 	}
 }
 

@@ -13,11 +13,13 @@
  * second must stay below PIPE_BUF, so that a line goes into a pipe whole. */
 enum { LOG_TEXT_MAX = 2000, LOG_LINE_MAX = 2600 };
 
-/* Start the writer.  fd < 0: datagrams to the socket at `path`. */
+/* fd < 0: datagrams to the socket at `path`.  Until the writer is started lines are written by whoever has them. */
 void     log_ring_open(int fd, const char *path);
+void     log_ring_start(void);
 void     log_ring_add(struct str line);                /* never waits; counts what it cannot take */
 void     log_ring_close(void);                         /* writes what is left, for at most a second */
 void     log_ring_crash(void);                         /* async-signal-safe */
+void     log_ring_last(struct str line);               /* log_ring_crash(), then this line; takes no lock either */
 uint64_t log_ring_dropped(void);
 
 /* From log.c: the finished line that tells how many lines are missing; its length. */

@@ -62,7 +62,7 @@ helper(void *arg)
 static bool
 add_helper(void)
 {
-	static const int own[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTRAP };
+	static const int own[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTRAP, SIGSYS };
 	pthread_attr_t attr;
 	sigset_t all, old;
 	bool made;

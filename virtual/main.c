@@ -182,8 +182,7 @@ main(int argc, char **argv)
 	static const struct agent_spec spec = {
 		.prog = "virtual",
 		.helpers = 8,
-		.promises =
-		    "starts deliver as the owners of mailboxes; reads tables; talks to qmgr",
+		.promises = "start-deliver spool-read tables accounts",
 		.start = start,
 		.capacity = capacity,
 		.deliver = deliver,

@@ -102,7 +102,7 @@ class Postroad:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
-        reports = ""
+        reports = "".join(line + "\n" for line in self.log().splitlines() if "is not among the promises" in line)
         for name in os.listdir(self.dir):
             if name.startswith("sanitizer."):
                 with open(f"{self.dir}/{name}", errors="replace") as f:

@@ -80,7 +80,7 @@ be_child(int status, bool can_reload)
 {
 	static const char *argv[] = { "t", "-n", "thing", "-t", "unix", "-c", dir, "-s", "1", "-S", "5", "-g", "3", "-o",
 		"smtpd_banner=x y", "--", "-argument", NULL };
-	const struct service_spec spec = { .prog = "thing", .run = run, .reload = can_reload ? reload : NULL };
+	const struct service_spec spec = { .prog = "thing", .promises = "", .run = run, .reload = can_reload ? reload : NULL };
 	int from[] = { open("/dev/null", O_WRONLY), board_fd, status, listen_fd };
 
 	for (int i = 0; i < 4; i++)
