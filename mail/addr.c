@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail/addr.h"
 
+#include "util/mem.h"
 #include <arpa/inet.h>
 
 enum { LABEL_MAX = 63 };
@@ -284,6 +285,33 @@ address_domain(struct str address)
 	size_t at = at_sign(address);
 
 	return at < address.n ? str_sub(address, at + 1, address.n) : STR("");
+}
+
+/* Names that a delimiter in them does not split. */
+static bool
+is_whole(struct str local, char delimiter)
+{
+	static const struct str whole[] = { STR("mailer-daemon"), STR("postmaster"),
+		STR("double-bounce") };
+
+	for (size_t i = 0; i < countof(whole); i++)
+		if (str_ieq(local, whole[i]))
+			return true;
+	return delimiter == '-' &&
+	       (str_istarts(local, STR("owner-")) || str_iends(local, STR("-request")));
+}
+
+size_t
+address_user_length(struct str local, const char *delimiters)
+{
+	size_t n = 0;
+
+	/* What is quoted is one word. */
+	if (local.n > 0 && local.p[0] == '"')
+		return local.n;
+	while (n < local.n && (local.p[n] == '\0' || strchr(delimiters, local.p[n]) == NULL))
+		n++;
+	return n == 0 || n == local.n || is_whole(local, local.p[n]) ? local.n : n;
 }
 
 bool

@@ -48,7 +48,5 @@ WAITS enum err maps_find_address(struct maps *m, struct str addr, const char *de
 /* The same, which also says under which key it was found (NULL: of no interest). */
 WAITS enum err maps_find_address_key(struct maps *m, struct str addr, const char *delimiters, bool own, struct buf *value,
     struct buf *ext, struct buf *key, bool *found) MUST_USE;
-/* The part of a local part before its extension; all of it when there is none. */
-struct str     maps_user(struct str local, const char *delimiters);
 
 #endif

@@ -6,33 +6,6 @@
 
 enum { KEY_MAX = 64 << 10 };
 
-/* Names that a delimiter in them does not split. */
-static bool
-is_whole(struct str local, char delimiter)
-{
-	static const struct str whole[] = { STR("mailer-daemon"), STR("postmaster"),
-		STR("double-bounce") };
-
-	for (size_t i = 0; i < countof(whole); i++)
-		if (str_ieq(local, whole[i]))
-			return true;
-	return delimiter == '-' &&
-	       (str_istarts(local, STR("owner-")) || str_iends(local, STR("-request")));
-}
-
-struct str
-maps_user(struct str local, const char *delimiters)
-{
-	size_t n = 0;
-
-	/* What is quoted is one word. */
-	if (local.n > 0 && local.p[0] == '"')
-		return local;
-	while (n < local.n && (local.p[n] == '\0' || strchr(delimiters, local.p[n]) == NULL))
-		n++;
-	return n == 0 || n == local.n || is_whole(local, local.p[n]) ? local : str_sub(local, 0, n);
-}
-
 /* One question after the other, until one is answered. */
 struct asking {
 	struct maps *m;
@@ -74,8 +47,9 @@ maps_find_address_key(struct maps *m, struct str addr, const char *delimiters, b
     struct buf *value, struct buf *ext, struct buf *key, bool *found)
 {
 	struct str local = address_local(addr), domain = address_domain(addr), none = STR("");
-	struct str user = maps_user(local, delimiters), extension = str_sub(local, user.n + 1, local.n);
-	bool extended = user.n < local.n, whole = domain.n == 0, ignored = false;
+	size_t n = address_user_length(local, delimiters);
+	struct str user = str_sub(local, 0, n), extension = str_sub(local, n + 1, local.n);
+	bool extended = n < local.n, whole = domain.n == 0, ignored = false;
 	const struct asking q = { m, value, key, found };
 
 	buf_clear(ext);

@@ -251,7 +251,7 @@ static WAITS enum err
 ask_transport_keys(struct query *q, bool *found)
 {
 	struct str local = address_local(q->rcpt), rest = q->domain;
-	struct str user = maps_user(local, q->r->recipient_delimiter);
+	struct str user = str_sub(local, 0, address_user_length(local, q->r->recipient_delimiter));
 	struct str at_domain = str_sub(q->rcpt, local.n, q->rcpt.n);
 	size_t dot;
 

@@ -191,7 +191,7 @@ try_all(struct delivery *d)
 	const struct params *p = d->job->params;
 	struct hosts hosts;
 	enum err e = (lmtp ? hosts_find_lmtp : hosts_find)(p, d->job->m.nexthop, &hosts);
-	long long sessions = 0;
+	long long sessions = 0, addresses = 0;
 
 	if (e != OK) {
 		job_all(d->job, e == E_REFUSED ? RCPT_BOUNCED : RCPT_DEFERRED, hosts.esc, hosts.why);
@@ -199,11 +199,14 @@ try_all(struct delivery *d)
 		(void)buf_adds(&d->job->site_text, hosts.why);
 	}
 	for (size_t i = 0; i < hosts.n && job_open(d->job) && !d->over && !d->maybe_sent; i++) {
-		if (p->smtp_mx_address_limit > 0 && i >= (size_t)p->smtp_mx_address_limit)
-			break;
+		/* The limits are each next hop's. */
+		if (i > 0 && hosts.v[i].hop != hosts.v[i - 1].hop)
+			sessions = addresses = 0;
+		if ((p->smtp_mx_address_limit > 0 && addresses >= p->smtp_mx_address_limit) ||
+		    (p->smtp_mx_session_limit > 0 && sessions >= p->smtp_mx_session_limit))
+			continue;
+		addresses++;
 		sessions += try_host(d, &hosts.v[i]);
-		if (p->smtp_mx_session_limit > 0 && sessions >= p->smtp_mx_session_limit)
-			break;
 		if (task_stopping())
 			break;
 	}

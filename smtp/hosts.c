@@ -200,15 +200,23 @@ from_domain(const struct params *p, struct hosts *h, struct str domain, uint16_t
 	return e;
 }
 
-enum err
-hosts_find(const struct params *p, struct str nexthop, struct hosts *h)
+/* A recipient's domain is what it is; what somebody wrote into a table or main.cf can be mended. */
+static bool
+is_written(struct str nexthop)
+{
+	return str_find(nexthop, '[') < nexthop.n || str_find(nexthop, ':') < nexthop.n ||
+	       str_find(nexthop, '/') < nexthop.n;
+}
+
+static WAITS enum err
+find_smtp(const struct params *p, struct hosts *h, struct str nexthop)
 {
 	struct hop hop;
 	struct addr literal;
 
-	*h = (struct hosts){ 0 };
 	if (hop_parse(nexthop, (uint16_t)p->smtp_tcp_port, &hop) != OK)
-		return say(h, E_REFUSED, "5.1.2", "bad next hop %.*s", STR_ARG(nexthop));
+		return is_written(nexthop) ? say(h, E_DEFERRED, "4.3.5", "bad next hop %.*s", STR_ARG(nexthop)) :
+					     say(h, E_REFUSED, "5.1.2", "bad domain %.*s", STR_ARG(nexthop));
 	if (addr_parse(hop.host, hop.port, &literal) == OK) {
 		char text[ADDR_TEXT];
 
@@ -230,14 +238,13 @@ add_socket(const struct params *p, struct hosts *h, struct str path)
 	return OK;
 }
 
-enum err
-hosts_find_lmtp(const struct params *p, struct str nexthop, struct hosts *h)
+static WAITS enum err
+find_lmtp(const struct params *p, struct hosts *h, struct str nexthop)
 {
 	struct hop hop;
 	struct addr literal;
 	struct str place = nexthop;
 
-	*h = (struct hosts){ 0 };
 	if (str_istarts(place, STR("unix:")))
 		return add_socket(p, h, str_sub(place, 5, place.n));
 	if (str_istarts(place, STR("inet:")))
@@ -252,6 +259,48 @@ hosts_find_lmtp(const struct params *p, struct str nexthop, struct hosts *h)
 		return OK;
 	h->esc[0] = '4';
 	return E_DEFERRED;
+}
+
+/* One next hop after the other.  What one cannot tell for now weighs more than what another refuses. */
+static WAITS enum err
+find_each(const struct params *p, struct str nexthops, struct hosts *h,
+    enum err (*find)(const struct params *p, struct hosts *h, struct str nexthop))
+{
+	enum err result = E_REFUSED;
+	struct str word;
+	unsigned hop = 0;
+
+	*h = (struct hosts){ 0 };
+	if (!str_word(&nexthops, ", \t", &word))
+		return find(p, h, nexthops);
+	do {
+		struct hosts found = { 0 };
+		enum err e = find(p, &found, word);
+
+		for (size_t i = 0; i < found.n; i++) {
+			add(h, str_of(found.v[i].name), found.v[i].pref, &found.v[i].addr);
+			h->v[h->n - 1].hop = hop;
+		}
+		if (e != OK && (result == E_REFUSED || e == E_DEFERRED)) {
+			result = e;
+			(void)say(h, e, found.esc, "%s", found.why);
+		}
+		hosts_fini(&found);
+		hop++;
+	} while (str_word(&nexthops, ", \t", &word));
+	return h->n > 0 ? OK : result;
+}
+
+enum err
+hosts_find(const struct params *p, struct str nexthop, struct hosts *h)
+{
+	return find_each(p, nexthop, h, find_smtp);
+}
+
+enum err
+hosts_find_lmtp(const struct params *p, struct str nexthop, struct hosts *h)
+{
+	return find_each(p, nexthop, h, find_lmtp);
 }
 
 void

@@ -135,6 +135,17 @@ def test_senders_have_relayhosts_of_their_own():
     m.empty()
 
 
+def test_several_relayhosts_are_tried_in_turn():
+    s = sink.Sink()
+    full = sink.Sink(sink.refuse("mail", "", "421 4.3.2 full"))
+    gone = house.free_port()
+    m = house.Postroad(relayhost=f"[127.0.0.1]:{gone}, [127.0.0.1]:{full.port} {to(s)}", smtp_mx_session_limit="1", smtp_mx_address_limit="1")
+    m.send(rcpts="a@far.test")
+    assert s.wait(1)[0].rcpts == ["a@far.test"]
+    m.wait_log(rf"connect to 127\.0\.0\.1\[127\.0\.0\.1\]:{gone}: Connection refused")
+    m.empty()
+
+
 def test_unknown_addresses_of_alias_domains_are_returned_not_looked_up():
     s = sink.Sink()
     m = house.Postroad(s, master=ERROR + PICKUP, virtual_alias_domains="aliases.test",

@@ -81,5 +81,42 @@ only_where_we_listen_is_ourselves(void)
 	own_clear();
 }
 
-SUITE(smtp_hosts, TEST(mx_records_are_ordered_by_preference_and_equals_take_turns), TEST(services_of_smtpd_are_found_in_master_cf),
+static void
+several_next_hops_come_in_their_order(void)
+{
+	static const struct {
+		const char *nexthop, *found;           /* address:port/hop …, or the failure */
+	} cases[] = {
+		{ "[192.0.2.1]", "192.0.2.1:25/0 " },
+		{ "[192.0.2.1]:26, [2001:db8::1]", "192.0.2.1:26/0 2001:db8::1:25/1 " },
+		{ "[192.0.2.1] [192.0.2.2],[192.0.2.3]:27", "192.0.2.1:25/0 192.0.2.2:25/1 192.0.2.3:27/2 " },
+		{ "[a/b], [192.0.2.2]", "192.0.2.2:25/1 " },
+		{ "a..b, [192.0.2.2]", "192.0.2.2:25/1 " },
+		/* What somebody wrote can be mended; a domain is what it is. */
+		{ "[a/b]", "defer 4.3.5" },
+		{ "192.0.2.1:x", "defer 4.3.5" },
+		{ "a..b", "refuse 5.1.2" },
+		{ "a..b, [a/b]", "defer 4.3.5" },
+		{ "[a/b], a..b", "defer 4.3.5" },
+		{ "", "refuse 5.1.2" },
+	};
+	const struct params p = { .smtp_tcp_port = 25, .inet_protocols = "all", .myhostname = "here.test" };
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct buf out = BUF(0);
+		char text[ADDR_TEXT];
+		struct hosts h;
+		enum err e = hosts_find(&p, str_of(cases[i].nexthop), &h);
+
+		for (size_t k = 0; k < h.n; k++)
+			CHECK(buf_printf(&out, "%s:%u/%u ", addr_text(&h.v[k].addr, text), addr_port(&h.v[k].addr), h.v[k].hop));
+		if (e != OK)
+			CHECK(buf_printf(&out, "%s %s", e == E_DEFERRED ? "defer" : "refuse", h.esc));
+		CHECK_STR(buf_str(&out), cases[i].found);
+		hosts_fini(&h);
+		buf_free(&out);
+	}
+}
+
+SUITE(smtp_hosts, TEST(several_next_hops_come_in_their_order), TEST(mx_records_are_ordered_by_preference_and_equals_take_turns), TEST(services_of_smtpd_are_found_in_master_cf),
     TEST(only_where_we_listen_is_ourselves));

@@ -114,7 +114,8 @@ next_hops_of_lmtp_are_places(void)
 		{ "[::1]:2424", "::1[::1]:2424" },
 		{ "unix:", "4.3.5" },
 		{ "inet:", "4.3.5" },
-		{ "inet:a b", "4.3.5" },
+		{ "inet:a/b", "4.3.5" },
+		{ "inet:a/b, unix:private/lmtp", "here.test[private/lmtp]" },
 		{ "", "4.3.5" },
 	};
 	const struct params p = { .smtp_tcp_port = 24, .myhostname = "here.test" };
