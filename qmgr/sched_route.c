@@ -114,17 +114,24 @@ void
 parcel_again(struct sched *s, struct parcel *g, enum parcel_then then)
 {
 	struct dest *to = g->dest;
+	bool asked = !g->passed && s->verbs->route;
+	bool known = !asked || find_routes(s, g, asked_now, NULL, &to) == ROUTES_ONE;
 
 	parcel_take(s, g);
-	if (g->passed || s->verbs->route == NULL ||
-	    find_routes(s, g, asked_now, NULL, &to) == ROUTES_ONE) {
-		parcel_move(s, g, to);
+	if (known && to == g->dest) {
 		go_on(s, g, then);
 		return;
 	}
+	/* It leaves its place in the lane to the next of its message. */
 	parcel_set(s, g, G_ROUTE);
-	g->then = (uint8_t)then;
-	s->verbs->reroute(s->arg, parcel_message(g));
+	parcel_next_turn(s, g);
+	if (known) {
+		parcel_move(s, g, to);
+		go_on(s, g, then);
+	} else {
+		g->then = (uint8_t)then;
+		s->verbs->reroute(s->arg, parcel_message(g));
+	}
 }
 
 /* -- taking a message apart -- */

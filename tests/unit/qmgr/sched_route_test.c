@@ -251,6 +251,36 @@ they_wait_for_what_is_under_way(void)
 	down();
 }
 
+/* The second parcel waits for its turn behind the first, which leaves for another destination. */
+static void
+a_parcel_that_leaves_gives_its_turn_to_the_next(void)
+{
+	const struct sched_routed v[2] = { { 0, STR("smtp"), STR("relay.example") }, { 1, STR("smtp"), STR("relay.example") } };
+
+	for (int slowly = 0; slowly < 2; slowly++) {
+		world_init_routed(&w);
+		w.route_to = "example.com";
+		w.limits.recipients = w.limits.initial = 1;
+		a = sched_agent_add(w.s, STR("smtp"), 10, &a);
+		world_mail(&w, 9, "example.com");
+		world_run(&w);
+		world_end(&w, a, 0, SITE_DOWN, RCPT_DEFERRED);
+		world_mail_from(&w, 1, "s@example.org", "example.com", 2);
+		w.route_to = slowly ? NULL : "relay.example";
+		CHECK(sched_op(w.s, sched_find(w.s, 1), QUEUE_FLUSH));
+		if (slowly)
+			sched_routed(w.s, 1, v, 2);
+		world_run(&w);
+		for (int i = 0; i < 2; i++) {
+			CHECK(w.nflights == 1 && strcmp(w.flights[0].nexthop, "relay.example") == 0 && w.flights[0].n == 1);
+			world_end(&w, a, 0, SITE_OK, RCPT_SENT);
+			world_run(&w);
+		}
+		CHECK(w.removed == 1 && sched_find(w.s, 1) == NULL);
+		down();
+	}
+}
+
 static void
 what_an_agent_passed_on_is_not_asked_of_the_first_one_again(void)
 {
@@ -281,4 +311,4 @@ SUITE(sched_route, TEST(a_retry_asks_for_the_route_again), TEST(so_does_a_flush_
     TEST(mail_for_a_transport_that_is_not_there_finds_its_way_when_the_table_is_mended), TEST(released_mail_is_routed_again),
     TEST(requeued_mail_takes_its_new_way_and_keeps_its_words), TEST(a_route_that_takes_time_is_waited_for),
     TEST(what_is_held_or_deleted_meanwhile_stays_so), TEST(recipients_that_no_longer_belong_together_part),
-    TEST(they_wait_for_what_is_under_way), TEST(what_an_agent_passed_on_is_not_asked_of_the_first_one_again));
+    TEST(they_wait_for_what_is_under_way), TEST(a_parcel_that_leaves_gives_its_turn_to_the_next), TEST(what_an_agent_passed_on_is_not_asked_of_the_first_one_again));
