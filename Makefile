@@ -43,7 +43,7 @@ LDFLAGS  += -L$(DEPS)/lib/$(TRIPLET) -Wl,-rpath,$(DEPS)/lib/$(TRIPLET)
 endif
 
 LIBS     := util mail spool intake agent
-DAEMONS  := master smtpd qmgr smtp bounce resolver pickup local virtual error discard
+DAEMONS  := master smtpd qmgr smtp bounce resolver pickup local virtual pipe error discard
 PROGRAMS := $(DAEMONS) cmd postdrop deliver
 bin_cmd  := postroad
 bin       = $(B)/bin/$(or $(bin_$(1)),$(1))

@@ -28,6 +28,7 @@ enum {
 	DROP_EMPTY_END  = 8,                           /* an empty line at the end */
 	DROP_CRLF       = 16,                          /* lines end in CRLF; else in LF */
 	DROP_NO_CONTENT = 32,                          /* the command gets no input */
+	DROP_NO_SHELL   = 64,                          /* argv is run as it is, a single word too */
 };
 
 struct drop {
@@ -37,7 +38,7 @@ struct drop {
 	gid_t          gid;
 	struct str     path;                           /* see kind; of a COMMAND: where it runs, "" is / */
 	struct str     chroot;                         /* of a COMMAND; usually "" */
-	struct str     argv;                           /* NUL after each word; a single word that needs a shell is given to /bin/sh -c */
+	struct str     argv;                           /* NUL after each word; a single word that needs a shell is given to /bin/sh -c, unless NO_SHELL */
 	struct str     env;                            /* NAME=VALUE, NUL after each; nothing is inherited */
 	struct str     head;                           /* written before the content, line ends LF: From_ line, Return-Path, Delivered-To … */
 	unsigned       flags;                          /* DROP_ */

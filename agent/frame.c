@@ -22,7 +22,7 @@ frame_head(const struct frame *f, struct buf *out)
 	char date[32];
 	struct tm tm;
 
-	if (f->from_line) {
+	if (f->lines & FRAME_FROM) {
 		/* Names of days and months are those of RFC 4155, whatever the locale: nobody calls
 		 * setlocale(). */
 		localtime_r(&now, &tm);
@@ -31,7 +31,7 @@ frame_head(const struct frame *f, struct buf *out)
 		    !buf_printf(out, "%s\n", date))
 			return false;
 	}
-	return add_field(out, "Return-Path: <", f->sender, ">\n") &&
-	       add_field(out, "X-Original-To: ", f->original, "\n") &&
-	       (f->delivered.n == 0 || add_field(out, "Delivered-To: ", f->delivered, "\n"));
+	return (!(f->lines & FRAME_RETURN_PATH) || add_field(out, "Return-Path: <", f->sender, ">\n")) &&
+	       (!(f->lines & FRAME_ORIGINAL) || add_field(out, "X-Original-To: ", f->original, "\n")) &&
+	       (!(f->lines & FRAME_DELIVERED) || add_field(out, "Delivered-To: ", f->delivered, "\n"));
 }

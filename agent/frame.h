@@ -6,14 +6,16 @@
 #include "util/buf.h"
 #include "util/time.h"
 
+/* "From sender date" as in mailbox files, Return-Path, X-Original-To, Delivered-To. */
+enum { FRAME_FROM = 1, FRAME_RETURN_PATH = 2, FRAME_ORIGINAL = 4, FRAME_DELIVERED = 8, FRAME_ALL = 15 };
 struct frame {
 	struct str sender;                             /* "" is the null sender */
 	struct str original;                           /* recipient as first given */
-	struct str delivered;                          /* for Delivered-To; "": none */
-	bool       from_line;                          /* "From sender date", as in mailbox files */
+	struct str delivered;                          /* for Delivered-To */
+	unsigned   lines;                              /* FRAME_: which of them */
 	struct wall now;
 };
-/* From_ line, Return-Path, X-Original-To, Delivered-To; with LF. */
+/* In that order; with LF. */
 bool frame_head(const struct frame *f, struct buf *out);
 
 #endif

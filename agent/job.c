@@ -2,9 +2,12 @@
 #include "agent/job.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
+#include "mail/dsn.h"
 #include "mail/trace.h"
 #include "util/log.h"
+#include "util/proc.h"
 
 enum { TEXT_MAX = 8 << 10, LIST_MAX = 16 << 20 };
 
@@ -190,4 +193,40 @@ enum err
 job_content(const struct job *j, int *fd)
 {
 	return task_offload(open_content, &(struct opening){ j, fd });
+}
+
+struct heading {
+	const struct job *j;
+	int fd;
+	struct buf *text;
+};
+
+static enum err
+read_heading(void *arg)
+{
+	struct heading *h = arg;
+	size_t n = h->j->m.size < h->text->max ? (size_t)h->j->m.size : h->text->max;
+	char *room = buf_room(h->text, n);
+
+	if (room == NULL)
+		return fail(E_NOSPACE, "no memory");
+	TRY(fd_read_all(h->fd, room, n, h->j->m.content_at));
+	buf_grew(h->text, n);
+	return OK;
+}
+
+enum err
+job_header(const struct job *j, struct buf *header)
+{
+	struct heading h = { .j = j, .fd = -1, .text = header };
+	enum err e;
+
+	header->max = (size_t)j->params->header_size_limit;
+	e = job_content(j, &h.fd);
+	if (e == OK)
+		e = task_offload(read_heading, &h);
+	if (h.fd >= 0)
+		close(h.fd);
+	buf_cut(header, message_header(buf_str(header)).n);
+	return e;
 }

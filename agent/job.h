@@ -59,6 +59,8 @@ void     job_report(const struct job *j, struct buf *out);
 /* All of the envelope, read from the file at the first call: client, ENVID, RET, ORCPT of each recipient by its index.
  * A job whose message has not MF_DSN rarely needs it. */
 WAITS enum err job_envelope(struct job *j, const struct spool_msg **m) MUST_USE;
+/* The header of the message, or its first header_size_limit bytes; into an empty buf, whose ceiling is set. */
+WAITS enum err job_header(const struct job *j, struct buf *header) MUST_USE;
 /* The content, open for reading: [m.content_at, m.content_at + m.size). */
 WAITS enum err job_content(const struct job *j, int *fd) MUST_USE;
 

@@ -16,7 +16,7 @@
 #include "util/mem.h"
 #include "util/proc.h"
 
-enum { SAID_MAX = 8 << 10, WORDS_MAX = 1000, EXEC_FAILED = 126 };
+enum { SAID_MAX = 8 << 10 };
 
 static const struct {
 	int status;
@@ -39,14 +39,18 @@ static const struct {
 	{ EX_CONFIG,      "5.3.5", "local configuration error"    },
 };
 
-/* NUL-ended texts one after another as a vector; most: what it may hold. */
+/* NUL-ended texts one after another as a vector. */
 static char **
 vector(struct str all, size_t *n)
 {
-	char **v = mem_array(WORDS_MAX + 1, sizeof *v), *copy = str_dup(all);
+	size_t most = 1;
+	char **v, *copy = str_dup(all);
 
+	for (size_t i = 0; i < all.n; i++)
+		most += all.p[i] == '\0';
+	v = mem_array(most + 1, sizeof *v);
 	*n = 0;
-	for (size_t at = 0; at < all.n && *n < WORDS_MAX; at += strlen(copy + at) + 1)
+	for (size_t at = 0; at < all.n; at += strlen(copy + at) + 1)
 		v[(*n)++] = copy + at;
 	return v;
 }
@@ -77,7 +81,7 @@ become_command(const struct delivering *d, int in, int said)
 		dprintf(2, "4.3.5 cannot change to directory %s: %s\n", dir, strerror(errno));
 		_exit(EX_TEMPFAIL);
 	}
-	if (nargs == 1 && needs_shell(argv[0]))
+	if (nargs == 1 && !(d->r.flags & DROP_NO_SHELL) && needs_shell(argv[0]))
 		execve("/bin/sh", shell, env);
 	else if (nargs > 0)
 		execvpe(argv[0], argv, env);

@@ -56,6 +56,19 @@ put_lines(const struct delivering *d, struct buf *in, struct buf *out)
 	return true;
 }
 
+/* The head has lines of our own making, which are never quoted. */
+static bool
+put_head(const struct delivering *d, struct buf *out)
+{
+	struct str rest = d->r.head, line;
+	const char *end = d->r.flags & DROP_CRLF ? "\r\n" : "\n";
+
+	while (str_cut(&rest, '\n', &line))
+		if (!buf_add(out, line) || !buf_adds(out, end))
+			return false;
+	return true;
+}
+
 static bool
 put_end(const struct delivering *d, struct buf *in, struct buf *out)
 {
@@ -73,7 +86,7 @@ deliver_copy(const struct delivering *d, enum err (*write)(void *arg, struct str
 {
 	struct buf in = BUF(0), out = BUF(0);
 	uint64_t done = 0;
-	enum err e = write(arg, d->r.head);
+	enum err e = put_head(d, &out) ? write(arg, buf_str(&out)) : fail(E_NOSPACE, "no memory");
 
 	while (e == OK && done < d->r.size) {
 		size_t n = d->r.size - done < PIECE ? (size_t)(d->r.size - done) : PIECE;

@@ -76,8 +76,9 @@ make_head(const struct delivery *d, const struct leaf *l, bool maildir, struct b
 
 	return frame_head(&(struct frame){ .sender = sender_of(d, l),
 			      .original = original(d),
-			      .delivered = delivered ? d->o->rcpt.addr : STR(""),
-			      .from_line = !maildir,
+			      .delivered = d->o->rcpt.addr,
+			      .lines = FRAME_RETURN_PATH | FRAME_ORIGINAL | (delivered ? FRAME_DELIVERED : 0) |
+				       (maildir ? 0 : FRAME_FROM),
 			      .now = wall_now() },
 	    out);
 }

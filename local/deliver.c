@@ -2,12 +2,10 @@
 #include "local/deliver.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
+#include "agent/trail.h"
 #include "local/act.h"
 #include "local/expand.h"
-#include "local/trail.h"
-#include "mail/dsn.h"
 #include "util/log.h"
 #include "util/proc.h"
 
@@ -61,47 +59,20 @@ put_off_for(struct delivery *d, enum err e, const char *what)
 
 /* -- one recipient -- */
 
-struct heading {
-	const struct job *j;
-	int fd;
-	struct buf text;
-};
-
-/* For a helper thread. */
-static enum err
-read_heading(void *arg)
-{
-	struct heading *h = arg;
-	size_t n = h->j->m.size < h->text.max ? (size_t)h->j->m.size : h->text.max;
-	char *room = buf_room(&h->text, n);
-
-	if (room == NULL)
-		return fail(E_NOSPACE, "no memory");
-	TRY(fd_read_all(h->fd, room, n, h->j->m.content_at));
-	buf_grew(&h->text, n);
-	return OK;
-}
-
 /* A message that was here before, or has been everywhere. */
 static WAITS enum err
 check_loops(struct delivery *d)
 {
-	struct heading h = { .j = d->j, .fd = -1, .text = BUF((size_t)local.p->header_size_limit) };
-	struct str header;
-	enum err e = job_content(d->j, &h.fd);
+	struct buf header = BUF(0);
+	enum err e = job_header(d->j, &header);
 
-	if (e == OK)
-		e = task_offload(read_heading, &h);
-	if (h.fd >= 0)
-		close(h.fd);
-	header = message_header(buf_str(&h.text));
 	if (e != OK)
 		e = put_off_for(d, e, "message");
-	else if (trail_delivered(header, d->o->rcpt.addr))
+	else if (trail_delivered(buf_str(&header), d->o->rcpt.addr))
 		e = refuse(d, "5.4.6", "mail forwarding loop for %.*s", STR_ARG(d->o->rcpt.addr));
-	else if (trail_received(header) > local.p->hopcount_limit)
+	else if (trail_received(buf_str(&header)) > local.p->hopcount_limit)
 		e = refuse(d, "5.4.6", "too many hops");
-	buf_free(&h.text);
+	buf_free(&header);
 	return e;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "local/frame.h"
 
-#include <stdlib.h>
-#include <time.h>
+#include "agent/environment.h"
 
 static bool
 add(struct buf *out, const char *name, struct str value, const char *filter)
@@ -12,28 +11,6 @@ add(struct buf *out, const char *name, struct str value, const char *filter)
 	if (filter ? !name_filter(value, filter, out) : !buf_add(out, value))
 		return false;
 	return buf_addc(out, '\0');
-}
-
-/* export_environment: NAME for ours, NAME=value for a fixed one. */
-static bool
-add_exported(struct str list, struct buf *out)
-{
-	struct str word;
-
-	while (str_word(&list, ", \t\r\n", &word)) {
-		char *name = str_dup(word);
-		const char *value = strchr(name, '=') ? NULL : getenv(name);
-		bool added = true;
-
-		if (strchr(name, '='))
-			added = buf_add(out, word) && buf_addc(out, '\0');
-		else if (value)
-			added = add(out, name, str_of(value), NULL);
-		free(name);
-		if (!added)
-			return false;
-	}
-	return true;
 }
 
 static bool
@@ -81,18 +58,9 @@ frame_environment(const struct surroundings *s, struct buf *out)
 		{ "SENDER",             s->sender,              filter},
 	};
 
-	bool own_path = false;
-	struct str rest = str_of(s->p->export_environment), word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		own_path |=
-		    str_starts(word, STR("PATH=")) || (str_eq(word, STR("PATH")) && getenv("PATH"));
-	if (!own_path && !add(out, "PATH", STR("/usr/bin:/bin"), NULL))
-		return false;
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		if ((all[i].value.n > 0 || i > 1) &&
 		    !add(out, all[i].name, all[i].value, all[i].filter))
 			return false;
-	return add_exported(str_of(s->p->export_environment), out) &&
-	       (s->m == NULL || add_client(s, out));
+	return environment_add(s->p, out) && (s->m == NULL || add_client(s, out));
 }

@@ -14,15 +14,9 @@ lower(char c)
 static void
 set_plain(struct buf *out, struct str local)
 {
-	bool quoted = local.n >= 2 && local.p[0] == '"' && local.p[local.n - 1] == '"';
-
-	if (quoted)
-		local = str_sub(local, 1, local.n - 2);
-	for (size_t i = 0; i < local.n; i++) {
-		if (quoted && local.p[i] == '\\' && i + 1 < local.n)
-			i++;
-		ENSURE(buf_addc(out, lower(local.p[i])));
-	}
+	ENSURE(address_unquote(local, out));
+	for (size_t i = 0; i < out->n; i++)
+		out->p[i] = lower(out->p[i]);
 }
 
 /* Names that the system itself uses are not split, nor are those of mailing lists at a '-'. */

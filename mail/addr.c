@@ -315,6 +315,22 @@ address_user_length(struct str local, const char *delimiters)
 }
 
 bool
+address_unquote(struct str local, struct buf *out)
+{
+	bool quoted = local.n >= 2 && local.p[0] == '"' && local.p[local.n - 1] == '"';
+
+	if (quoted)
+		local = str_sub(local, 1, local.n - 2);
+	for (size_t i = 0; i < local.n; i++) {
+		if (quoted && local.p[i] == '\\' && i + 1 < local.n)
+			i++;
+		if (!buf_addc(out, local.p[i]))
+			return false;
+	}
+	return true;
+}
+
+bool
 address_valid(struct str address)
 {
 	struct str rest = address;

@@ -17,6 +17,8 @@ struct str address_domain(struct str address);         /* after it; empty when t
 /* Length of the user's name in a local part, before the first of these delimiters; all of it when there is none, when it is quoted,
  * and in mailer-daemon, postmaster, double-bounce, owner-x and x-request. */
 size_t     address_user_length(struct str local, const char *delimiters);
+/* A local part as it is meant: "a b" without its quotes and backslashes, appended to out.  False: out's ceiling. */
+bool       address_unquote(struct str local, struct buf *out);
 bool       domain_valid(struct str domain);            /* RFC 5321: labels of letters, digits, '-', '_'; or an address literal */
 bool       address_valid(struct str address);          /* as path_take() would give it */
 /* Two addresses that mean the same mailbox as far as anyone but its host can tell: domain in any case. */

@@ -238,7 +238,8 @@ void     params_speak_lmtp(struct params *p);
 	P(num,  _destination_recipient_limit,    default_destination_recipient_limit) \
 	P(time, _destination_rate_delay,         default_destination_rate_delay) \
 	P(num,  _destination_concurrency_failed_cohort_limit, default_destination_concurrency_failed_cohort_limit) \
-	P(num,  _initial_destination_concurrency, initial_destination_concurrency)
+	P(num,  _initial_destination_concurrency, initial_destination_concurrency) \
+	P(time, _time_limit,                     command_time_limit)
 long long params_transport(const struct params *p, struct str transport, const char *suffix);
 /* Files and lookup tables that settings name: each() is called with the setting and one word of its value: "/etc/nets",
  * "hash:/etc/aliases", "proxy:cdb:/etc/aliases".  Both are gone when it returns. */

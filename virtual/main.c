@@ -89,7 +89,7 @@ make_head(const struct job *j, const struct outcome *o, bool mbox, struct buf *o
 	return frame_head(&(struct frame){ .sender = j->m.sender,
 			      .original = o->rcpt.orig.n > 0 ? o->rcpt.orig : o->rcpt.addr,
 			      .delivered = o->rcpt.addr,
-			      .from_line = mbox,
+			      .lines = mbox ? FRAME_ALL : FRAME_ALL & ~FRAME_FROM,
 			      .now = wall_now() },
 	    out);
 }

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 
 #include "agent/frame.h"
+#include "agent/trail.h"
 #include "local/frame.h"
 #include "local/name.h"
-#include "local/trail.h"
 #include "tests/unit/check.h"
 #include "util/mem.h"
 
@@ -132,18 +132,19 @@ loops_are_found_in_the_header_alone(void)
 static void
 mail_is_given_the_fields_of_a_mailbox(void)
 {
-	struct frame f = { .sender = STR("s@x"), .original = STR("orig@x"), .delivered = STR("to@x"), .from_line = true,
+	struct frame f = { .sender = STR("s@x"), .original = STR("orig@x"), .delivered = STR("to@x"), .lines = FRAME_ALL,
 		.now = { 1795529726LL * 1000000 } };
 	struct buf out = { 0 };
 
 	setenv("TZ", "UTC", 1);
 	CHECK(frame_head(&f, &out));
 	CHECK_STR(buf_str(&out), "From s@x  Tue Nov 24 14:15:26 2026\nReturn-Path: <s@x>\nX-Original-To: orig@x\nDelivered-To: to@x\n");
-	f = (struct frame){ .sender = STR(""), .original = STR("o@x"), .from_line = true, .now = f.now };
+	f = (struct frame){ .sender = STR(""), .original = STR("o@x"), .lines = FRAME_ALL & ~FRAME_DELIVERED, .now = f.now };
 	buf_clear(&out);
 	CHECK(frame_head(&f, &out));
 	CHECK_STR(buf_str(&out), "From MAILER-DAEMON  Tue Nov 24 14:15:26 2026\nReturn-Path: <>\nX-Original-To: o@x\n");
-	f = (struct frame){ .sender = STR("a\nX: y@x"), .original = STR("o\r\n@x"), .delivered = STR("d@x\n\nbody"), .now = f.now };
+	f = (struct frame){ .sender = STR("a\nX: y@x"), .original = STR("o\r\n@x"), .delivered = STR("d@x\n\nbody"),
+		.lines = FRAME_ALL & ~FRAME_FROM, .now = f.now };
 	buf_clear(&out);
 	CHECK(frame_head(&f, &out));
 	CHECK_STR(buf_str(&out), "Return-Path: <a?X: y@x>\nX-Original-To: o??@x\nDelivered-To: d@x??body\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* trail.h - where a message has been: what its header says of hops and of those it was delivered to. */
-#ifndef LOCAL_TRAIL_H
-#define LOCAL_TRAIL_H
+#ifndef AGENT_TRAIL_H
+#define AGENT_TRAIL_H
 
 #include "util/str.h"
 

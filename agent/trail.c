@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "local/trail.h"
+#include "agent/trail.h"
 
 /* The next field: its name and its value, folded as it stands.  False at the end of the header. */
 static bool
