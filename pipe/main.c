@@ -266,12 +266,10 @@ main(int argc, char **argv)
 	static const struct agent_spec spec = {
 		.prog = "pipe",
 		.helpers = 8,
-		.promises = "starts deliver, which becomes user= and runs the service's command; "
-			    "talks to qmgr",
+		.promises = "start-programs spool-read accounts",
 		.start = start,
 		.capacity = capacity,
 		.deliver = deliver,
-		.commands = true,
 	};
 
 	return agent_main(argc, argv, &spec);
