@@ -14,11 +14,11 @@ enum { ADDR_LOCAL_MAX = 64, ADDR_DOMAIN_MAX = 255, ADDR_MAX = 320 };
 enum err   path_take(struct str *in, bool strict, bool utf8, struct buf *out) MUST_USE;
 struct str address_local(struct str address);          /* up to the last '@'; all when there is none */
 struct str address_domain(struct str address);         /* after it; empty when there is none */
+/* A local part as it is meant: "a b" without its quotes and backslashes, appended to out.  False: out's ceiling. */
+bool       address_unquote(struct str local, struct buf *out);
 /* Length of the user's name in a local part, before the first of these delimiters; all of it when there is none, when it is quoted,
  * and in mailer-daemon, postmaster, double-bounce, owner-x and x-request. */
 size_t     address_user_length(struct str local, const char *delimiters);
-/* A local part as it is meant: "a b" without its quotes and backslashes, appended to out.  False: out's ceiling. */
-bool       address_unquote(struct str local, struct buf *out);
 bool       domain_valid(struct str domain);            /* RFC 5321: labels of letters, digits, '-', '_'; or an address literal */
 bool       address_valid(struct str address);          /* as path_take() would give it */
 /* Two addresses that mean the same mailbox as far as anyone but its host can tell: domain in any case. */

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 
 #include "mail/addr.h"
-#include "mail/maps.h"
 #include "util/mem.h"
 
 struct source {
@@ -77,7 +76,9 @@ put_mailbox(const struct source *s, struct buf *out)
 static struct str
 user_of(const struct source *s)
 {
-	return maps_user(address_local(s->r->addr), s->w->job->params->recipient_delimiter);
+	struct str local = address_local(s->r->addr);
+
+	return str_sub(local, 0, address_user_length(local, s->w->job->params->recipient_delimiter));
 }
 
 static bool
