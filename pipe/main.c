@@ -232,6 +232,7 @@ run_errand(struct job *j, size_t from, size_t to)
 		.flags = drop_flags(),
 		.seconds = self.seconds };
 	enum err e = make_command(&r);
+	bool split = e == E_TOOBIG && to - from > 1;
 
 	if (e == OK) {
 		d.uid = self.uid;
@@ -241,11 +242,17 @@ run_errand(struct job *j, size_t from, size_t to)
 		d.head = buf_str(&r.head);
 		e = failed(&r, drop_run(j, &d), d.esc);
 	}
-	settle(&r, e, &d);
+	if (!split)
+		settle(&r, e, &d);
 	drop_fini(&d);
 	buf_free(&r.head);
 	buf_free(&r.argv);
 	buf_free(&r.env);
+	/* More words than one command line has room for. */
+	if (split) {
+		run_errand(j, from, from + (to - from) / 2);
+		run_errand(j, from + (to - from) / 2, to);
+	}
 }
 
 /* Lines that name the recipient are for one each. */

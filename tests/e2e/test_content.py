@@ -187,3 +187,31 @@ def test_turning_8_bits_into_7_can_be_switched_off():
     s = sink.Sink(offers=["PIPELINING"])
     m = house.Postroad(sink=s, disable_mime_output_conversion="yes")
     assert through(m, s, EIGHT.encode(), 1).content.endswith(EIGHT.encode())
+
+
+def test_mail_in_utf8_is_for_servers_that_take_it():
+    s = sink.Sink(offers=["PIPELINING", "8BITMIME", "SMTPUTF8"])
+    m = house.Postroad(sink=s)
+
+    def hand_in(sender, rcpts, subject):
+        t = m.talk().greet()
+        t.put(f"MAIL FROM:<{sender}> BODY=8BITMIME SMTPUTF8"); t.expect("250")
+        for r in rcpts:
+            t.put(f"RCPT TO:<{r}>"); t.expect("250")
+        t.put("DATA"); t.expect("354"); t.raw(f"Subject: {subject}\r\n\r\n\u00fc\r\n.\r\n".encode())
+        return t.expect("250").split()[-1]
+
+    hand_in("j\u00f6rg@client.test", ["b\u00f6b@example.org", "ann@example.org"], "x")
+    got = s.wait(1)[0]
+    assert got.sender == "j\u00f6rg@client.test" and got.rcpts == ["b\u00f6b@example.org", "ann@example.org"] and "SMTPUTF8" in got.params, vars(got)
+    hand_in("alice@client.test", ["ann@example.org"], "\u00fcber")
+    assert "SMTPUTF8" in s.wait(2)[1].params
+    hand_in("alice@client.test", ["ann@example.org"], "not needed")
+    assert s.wait(3)[2].params == ["BODY=8BITMIME"]
+    s.offers = ["PIPELINING", "8BITMIME"]
+    m = house.Postroad(sink=s)
+    qid = hand_in("alice@client.test", ["b\u00f6b@example.org", "ann@example.org"], "x")
+    m.wait_log(rf"{qid}: to=<b.*b@example\.org>, .*dsn=5\.6\.7, status=bounced \(SMTPUTF8 is required, but was not offered by host ")
+    m.wait_log(rf"{qid}: to=<ann@example\.org>, .*status=sent")
+    qid = hand_in("alice@client.test", ["ann@example.org"], "\u00fcber")
+    m.wait_log(rf"{qid}: to=<ann@example\.org>, .*dsn=5\.6\.7, status=bounced")

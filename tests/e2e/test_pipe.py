@@ -141,6 +141,17 @@ def test_a_user_who_is_not_there_is_waited_for():
     m.wait_log(rf"/pipe\[\d+\]: {qid}: to=<bob@example\.org>, relay=cmd, .*dsn=4\.3\.5, status=deferred \(user= command-line attribute: unknown user: no-such-user-here\)")
 
 
+def test_more_recipients_than_fit_into_one_command_line():
+    w = World("", "COMMAND " + 5 * "${original_recipient}${recipient}" + " -- ${recipient}", smtpd_recipient_limit="5000",
+              default_destination_recipient_limit="5000")
+    rcpts = [f"somebody-with-quite-a-long-name-{n}@example.org" for n in range(3000)]
+    w.m.send(rcpts=rcpts)
+    w.m.empty()
+    got = [word for g in w.got(2) for word in g["argv"][g["argv"].index("--") + 1:]]
+    assert sorted(got) == sorted(rcpts), len(got)
+    assert len(w.got(2)) == 2
+
+
 def test_a_lost_command_is_run_again():
     w = World("", "COMMAND ${recipient}")
     w.m.send(); w.got(1); w.m.empty()
