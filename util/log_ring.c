@@ -17,7 +17,7 @@
 
 #include "util/mem.h"
 
-enum { RING = 1 << 20, NAP_MS = 5, NAPS = 20, PATIENCE_MS = 100, CLOSE_MS = 1000 };
+enum { RING = 1 << 20, NAP_MS = 10, NAPS = 10, PATIENCE_MS = 100, CLOSE_MS = 1000 };
 
 _Static_assert((int)LOG_LINE_MAX <= PIPE_BUF, "a line goes into a pipe whole");
 
