@@ -5,7 +5,12 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { BATCH = 256, RETRY_SECONDS = 10 };
+enum {
+	BATCH = 256,
+	RETRY_SECONDS = 10,
+	GATHER_MS = 5,
+	GATHER_MAX = 64,
+};
 
 enum work { WORK_RECORD, WORK_MOVE, WORK_REMOVE };
 
@@ -124,12 +129,51 @@ done(struct batch_item *item)
 }
 
 static void
-post(struct job *j)
+hand_over(struct job *j)
 {
-	qmgr.disk_busy++;
 	/* One after the other for one message, and spread for those of one sender. */
 	batch_post(qmgr.disk[j->id * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (DISK_LANES - 1)],
 	    &j->item, done);
+}
+
+static void
+post(struct job *j)
+{
+	qmgr.disk_busy++;
+	hand_over(j);
+}
+
+/* Waking a helper costs more than unlinking a file, and nobody waits for it: what is finished in
+ * GATHER_MS goes together. */
+static struct {
+	struct list jobs;
+	size_t n;
+	struct wait some, many;
+} finished;
+
+static void
+hand_over_finished(void)
+{
+	struct list *l;
+
+	for (; (l = list_pop(&finished.jobs)) != NULL; finished.n--)
+		hand_over(container_of(l, struct job, item.link));
+}
+
+static void
+gather(void *arg)
+{
+	enum err e = OK;
+
+	(void)arg;
+	while (e != E_STOPPED) {
+		if (finished.n == 0)
+			e = wait_park(&finished.some, TIME_NEVER);
+		if (e == OK && finished.n < GATHER_MAX)
+			e = wait_park(&finished.many, time_after_ms(time_now(), GATHER_MS));
+		hand_over_finished();
+		e = e == E_TIMEOUT ? OK : e;
+	}
 }
 
 static struct job *
@@ -168,13 +212,23 @@ disk_remove(uint64_t id, enum spool_dir d)
 {
 	if (qmgr.readers > 0)
 		gone_note(id, false);
-	post(job(WORK_REMOVE, id, d));
+	qmgr.disk_busy++;
+	list_push(&finished.jobs, &job(WORK_REMOVE, id, d)->item.link);
+	if (finished.n++ == 0)
+		wait_wake(&finished.some);
+	else if (finished.n == GATHER_MAX)
+		wait_wake(&finished.many);
 }
 
 void
 disk_start(void)
 {
 	wait_init(&qmgr.disk_idle);
+	list_init(&finished.jobs);
+	wait_init(&finished.some);
+	wait_init(&finished.many);
+	if (task_start(&qmgr.tasks, "remove", gather, NULL) == NULL)
+		log_fatal("no memory for a task");
 	for (int i = 0; i < DISK_LANES; i++)
 		qmgr.disk[i] = batch_new(run, qmgr.spool, 1, BATCH);
 }
@@ -182,6 +236,7 @@ disk_start(void)
 void
 disk_wait(struct time deadline)
 {
+	hand_over_finished();
 	while (qmgr.disk_busy > 0)
 		if (wait_park(&qmgr.disk_idle, deadline) != OK)
 			return;
