@@ -103,8 +103,10 @@ accept_start(struct smtpd *smtpd, struct tasks *g)
 
 		a->smtpd = smtpd;
 		a->fd = s->listen[i];
-		/* Replies leave in whole writes; accepted sockets inherit this.  Harmless on a UNIX socket. */
+		/* Replies leave in whole writes, and acknowledge what they answer; accepted sockets inherit this.
+		 * Harmless on a UNIX socket. */
 		setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+		setsockopt(a->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 0 }, sizeof(int));
 		if (task_start(g, "accept", accept_clients, a) == NULL)
 			log_fatal("no memory for a task");
 	}

@@ -148,6 +148,5 @@ do_quit(struct session *s, struct str arg)
 	(void)arg;
 	transaction_reset(s);
 	say(s, SAY_BYE);
-	session_flush(s);
 	return V_CLOSE;
 }

@@ -363,7 +363,7 @@ serve(void *arg)
 	if (greet(s))
 		while (next_command(s))
 			;
-	if (!s->lost && io_flush(s->io, time_after(time_now(), GOODBYE_SECONDS)) == OK)
+	if (!s->lost && io_flush_last(s->io, time_after(time_now(), GOODBYE_SECONDS)) == OK)
 		linger(s);
 	logline_broken(s);
 	logline_disconnect(s);

@@ -249,6 +249,12 @@ io_flush(struct io *io, struct time deadline)
 	return io->out.n > 0 ? flush(io, 0, deadline) : OK;
 }
 
+enum err
+io_flush_last(struct io *io, struct time deadline)
+{
+	return io->out.n > 0 ? flush(io, MSG_MORE, deadline) : OK;
+}
+
 static enum err
 add_file(struct io *io, int file, off_t from, size_t n)
 {

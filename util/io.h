@@ -37,6 +37,8 @@ void           io_ate(struct io *io, size_t n);
 void           io_put(struct io *io, struct str s);
 void           io_print(struct io *io, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 WAITS enum err io_flush(struct io *io, struct time deadline) MUST_USE;
+/* The same for the last words: they leave when io_close() follows, in one packet with the end of the stream. */
+WAITS enum err io_flush_last(struct io *io, struct time deadline) MUST_USE;
 /* Flush, then send [from, from+n) of file (sendfile; a regular file in the page cache).  */
 WAITS enum err io_send_file(struct io *io, int file, off_t from, size_t n, struct time deadline) MUST_USE;
 /* Bytes received and sent so far; for minimum data rates. */

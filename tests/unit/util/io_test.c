@@ -7,6 +7,7 @@
 
 #include "tests/unit/check.h"
 #include "util/io.h"
+#include "util/net.h"
 
 static struct time soon(int64_t ms) { return time_after_ms(time_now(), ms); }
 static struct time later(void) { return time_after(time_now(), 60); }
@@ -464,6 +465,30 @@ many_dialogues_go_on_at_once(void)
 	tasks_wait(&g);
 }
 
+/* Over TCP, where a byte and an end can come apart: nothing has come before io_close(), then both are there. */
+static void
+the_last_words_come_with_the_end(void)
+{
+	struct addr a;
+	struct io *io;
+	char got[16];
+	int l, ours, peer;
+
+	CHECK(addr_parse(STR("127.0.0.1"), 0, &a) == OK && net_listen(&a, 1, &l) == OK);
+	CHECK(getsockname(l, &a.sa, &a.len) == 0 && task_fd_add(l) == OK);
+	CHECK(net_connect(&a, NULL, later(), &ours) == OK && net_accept(l, &peer, NULL, later()) == OK);
+	io = io_new(ours, 64);
+	io_put(io, STR("221 Bye\r\n"));
+	CHECK(io_flush_last(io, later()) == OK);
+	CHECK(io_sent(io) == 9 && recv(peer, got, sizeof got, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	io_close(&io);
+	CHECK(hears(peer, "221 Bye\r\n"));
+	CHECK(hears(peer, "") && recv(peer, got, sizeof got, MSG_DONTWAIT) == 0);
+	close(peer);
+	task_fd_del(l);
+	close(l);
+}
+
 SUITE(io, TASK_TEST(the_end_of_a_line_is_told),
     TASK_TEST(lines_are_found_wherever_the_reads_are_cut),
     TASK_TEST(a_partial_line_at_the_end_is_dropped),
@@ -471,6 +496,7 @@ SUITE(io, TASK_TEST(the_end_of_a_line_is_told),
     TASK_TEST(pipelined_lines_need_no_further_read),
     TASK_TEST(content_is_taken_in_pieces_between_lines),
     TASK_TEST(output_leaves_when_flushed_or_before_a_wait_for_input),
+    TASK_TEST(the_last_words_come_with_the_end),
     TASK_TEST(writing_to_one_who_left_is_an_end_of_file),
     TASK_TEST(an_idle_stream_that_was_closed_or_has_bytes_is_told_apart),
     TASK_TEST(flush_gives_up_at_its_deadline),
