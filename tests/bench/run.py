@@ -5,7 +5,7 @@
 GROUPS: relay (sizes x sessions), rcpt (50 recipients), ingress, egress, idle, tls, queue, dead
 Environment: RUNS (default 3), QUEUE (messages for the queue group, default 100000)
 """
-import os, sys, time, signal, subprocess
+import functools, os, sys, time, signal, subprocess
 import mtabench as B, peerdefs as P
 
 RUNS = int(os.environ.get("RUNS", "3"))
@@ -106,9 +106,71 @@ def dead(mk):
     sink.stop(); hole.stop()
 
 
+def queue_postroad(p, n):
+    """A queue of n messages that was there before the start: what is accepted and delivered meanwhile, when all is known, listing,
+    memory, draining, deleting.  The files come from preload."""
+    sink = B.Sink()
+    say = lambda text: print(f"queue {p.name}:{p.profile} n={n} {text}", flush=True)
+    pid = lambda prog: next((q for q in p.pids() if open(f"/proc/{q}/comm").read().strip() == prog), None)
+    rss = lambda: int(open(f"/proc/{pid('qmgr')}/statm").read().split()[1]) * 4 if pid("qmgr") else 0
+    log = lambda: open(p.dir + "/maillog", errors="replace").read() if os.path.exists(p.dir + "/maillog") else ""
+    command = lambda name, *a: p.spawn([name, "-c", p.dir, *a], chroot=False, executable=P.MTA + "/postroad", stdout=open("/tmp/bench-queue.out", "w"))
+
+    def preload():
+        t = time.monotonic()
+        subprocess.run([B.TOOLS + "/preload", p.dir + "/spool", str(n)], check=True)
+        say(f"(preloaded in {time.monotonic() - t:.0f} s)")
+
+    def start(*conf):
+        p.opt = dict(conf=dict(conf, maximal_queue_lifetime="5d", qmgr_message_active_limit=str(2 * n)))
+        with open(p.dir + "/main.cf", "a") as f: f.writelines(f"{k} = {v}\n" for k, v in p.opt["conf"].items())
+        t = time.monotonic()
+        p.start()
+        say(f"started in {time.monotonic() - t:.2f} s")
+        return t
+
+    def timed(what, *argv):
+        t, u = time.monotonic(), sum(p.cpu())
+        command(*argv)
+        say(f"{what}: {time.monotonic() - t:.2f} s, cpu {sum(p.cpu()) - u:.2f} s")
+
+    def rebuilt(t):
+        if B.wait_for(lambda: "queue rebuilt" in log(), 300): say(f"all of it known: {time.monotonic() - t:.2f} s")
+        else: say("not all of it known after 300 s")
+
+    try:
+        p.configure()
+        preload()
+        t, s0 = start(), sink.get()["msg"]
+        B.wait_for(lambda: sink.get()["msg"] > s0, 120, 0.002)
+        say(f"start to first delivery: {time.monotonic() - t:.2f} s")
+        r = B.load(p, sink, "-s 10 -l 2048", 500, deliver=False)
+        say(f"accepting meanwhile: {r['accept_rate']:.0f}/s, latency p50 {r['p50']} p99 {r['p99']} ms, failed {r['failed']:.0f}")
+        rebuilt(t)
+        t, s0, u0, peak = time.monotonic(), sink.get()["msg"], sum(p.cpu()), 0
+        while time.monotonic() < t + 10: time.sleep(0.25); peak = max(peak, rss())
+        k = sink.get()["msg"] - s0
+        say(f"draining: {k / (time.monotonic() - t):.0f}/s, cpu {(sum(p.cpu()) - u0) / max(k, 1) * 1e3:.3f} ms/msg, qmgr peak {peak} KiB")
+        p.stop(); B.wait_for(lambda: not p.pids(), 20)
+        os.unlink(p.dir + "/maillog")
+
+        p.wipe(); p.opt = dict(defer=True); p.configure()
+        preload()
+        rebuilt(start(("defer_transports", "smtp")))
+        time.sleep(2)
+        say(f"qmgr {rss()} KiB, {rss() * 1024 / n:.0f} bytes per message")
+        timed("postqueue -p", "postqueue", "-p")
+        timed("postqueue -j", "postqueue", "-j")
+        timed("postsuper -d ALL", "postsuper", "-d", "ALL")
+        say("left: %d files" % sum(len(f) for d in ("incoming", "deferred") for _, _, f in os.walk(f"{p.dir}/spool/{d}")))
+    finally:
+        p.down(); sink.stop()
+
+
 def queue(mk):
     """Postfix: N messages deferred; listing, memory, restart, drain, delete."""
     n = int(os.environ.get("QUEUE", "100000"))
+    if mk.keywords["name"] == "postroad": return queue_postroad(mk(), n)
     sink = B.Sink()
     def timed(what, cmd):
         t = time.monotonic(); u = sum(p.cpu())
@@ -158,6 +220,6 @@ if __name__ == "__main__":
     try:
         for spec in sys.argv[2:]:
             name, _, profile = spec.partition(":")
-            group(lambda **kw: P.ALL[name](profile or "default", **kw))
+            group(functools.partial(lambda name, **kw: P.ALL[name](profile or "default", **kw), name=name))
     finally:
         B.kill_children()                  # sinks and sources, however the group ended
