@@ -137,6 +137,7 @@ make_spool(const struct params *p, const struct owner *o)
 	for (int i = 0; i < SPOOL_DIR_COUNT; i++)
 		if (i != SPOOL_MAILDROP)
 			TRY(own(spool_dir_name((enum spool_dir)i), o));
+	TRY(own(SPOOL_REDO, o));
 	return make_maildrop(p, o);
 }
 

@@ -32,6 +32,13 @@ spilled(const struct entry *e)
 	return e->dir >= 0;
 }
 
+/* Neither durable by itself, as the large ones are, nor by the redo log. */
+static bool
+is_for_sync(const struct entry *e)
+{
+	return good(e) && !spilled(e) && !e->logged;
+}
+
 void
 lane_close(struct lane *l)
 {
@@ -175,7 +182,7 @@ sync_parent(struct spool *s, struct lane *l, struct list *items)
 	enum err r;
 
 	EACH(items, e)
-		needed |= good(e) && !atomic_load(&s->known[spool_hash(e->h.id)]);
+		needed |= good(e) && !e->logged && !atomic_load(&s->known[spool_hash(e->h.id)]);
 	if (!needed)
 		return;
 	r = sync_fd(l->parent, spool_dir_name(SPOOL_INCOMING));
@@ -184,7 +191,7 @@ sync_parent(struct spool *s, struct lane *l, struct list *items)
 
 		if (r == OK && good(e))
 			atomic_store(known, true);
-		else if (good(e) && !atomic_load(known))
+		else if (good(e) && !e->logged && !atomic_load(known))
 			refuse(e, r);
 	}
 }
@@ -212,12 +219,12 @@ sync_each(struct lane *l, struct list *items)
 	enum err r = OK;
 
 	EACH(items, e)
-		if (good(e) && !spilled(e) && (r = sync_fd(e->fd, "message")) != OK)
+		if (is_for_sync(e) && (r = sync_fd(e->fd, "message")) != OK)
 			refuse(e, r);
 	EACH(items, e) {
 		unsigned hash = spool_hash(e->h.id);
 
-		if (!good(e) || spilled(e))
+		if (!is_for_sync(e))
 			continue;
 		if (seen[hash] == UNSEEN)
 			seen[hash] = (r = sync_fd(l->dir[hash], "directory")) == OK ? SYNCED : FAILED;
@@ -233,7 +240,7 @@ sync_all(struct spool *s, struct lane *l, struct list *items)
 	enum err r = sys_syncfs(l->root) == 0 ? OK : fail_errno("syncfs %s", s->path);
 
 	EACH(items, e) {
-		if (!good(e) || spilled(e))
+		if (!is_for_sync(e))
 			continue;
 		if (r != OK)
 			refuse(e, r);
@@ -249,8 +256,9 @@ make_durable(struct spool *s, struct lane *l, struct list *items)
 
 	if (s->sync == SYNC_NONE)
 		return;
+	redo_write(s, &l->redo, items);
 	EACH(items, e)
-		small += good(e) && !spilled(e);
+		small += is_for_sync(e);
 	sync_spilled(items);
 	if (small > 0 && (s->sync == SYNC_SYNCFS || (s->sync == SYNC_AUTO && small >= SYNCFS_MIN)))
 		sync_all(s, l, items);

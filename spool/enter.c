@@ -204,6 +204,46 @@ committer(struct spool *s)
 	return s->batch;
 }
 
+static bool
+has_logged(struct spool *s)
+{
+	bool any = false;
+
+	for (int i = 0; i < LANES; i++)
+		any |= atomic_load(&s->lanes[i].redo.dirty);
+	return any;
+}
+
+static enum err
+checkpoint_all(void *spool)
+{
+	struct spool *s = spool;
+
+	for (int i = 0; i < LANES; i++)
+		redo_checkpoint(s, &s->lanes[i].redo);
+	return OK;
+}
+
+static void
+keep(void *spool)
+{
+	struct spool *s = spool;
+
+	/* Also when told to stop: what was logged becomes files before the process ends. */
+	do {
+		(void)!task_sleep(time_after_ms(time_now(), REDO_CHECKPOINT_MS));
+		(void)!task_offload(checkpoint_all, s);
+	} while (has_logged(s) && !task_stopping());
+}
+
+static void
+watch_log(struct spool *s)
+{
+	/* Without memory for a task the next message tries again. */
+	if (!s->closed && tasks_empty(&s->keeper) && has_logged(s))
+		(void)!task_start(&s->keeper, "checkpoints", keep, s);
+}
+
 void
 entry_abort(struct entry **pe)
 {
@@ -240,6 +280,7 @@ entry_commit(struct entry **pe, uint32_t flags, struct spool_msg *m)
 		m->flags = flags;
 		m->dir = SPOOL_INCOMING;
 	}
+	watch_log(e->spool);
 	entry_free(pe);
 	return r;
 }

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "spool/layout.h"
+#include "spool/redo.h"
 #include "spool/spool.h"
 
 enum {
@@ -28,6 +29,7 @@ struct lane {
 	int  parent;                                   /* incoming/ */
 	int  dir[HASHES];                              /* incoming/HH; -1 */
 	int  ndirs;
+	struct redo redo;
 };
 
 struct spool {
@@ -40,6 +42,8 @@ struct spool {
 	int             lock_file;
 	struct batch   *batch;                         /* made with the first entry */
 	size_t          refs;                          /* spool_open()'s and the entries'; the logic thread's */
+	bool            closed;                        /* by its owner */
+	struct tasks    keeper;                        /* makes checkpoints while a redo log holds something */
 
 	pthread_mutex_t mutex;                         /* for the rest */
 	struct lane     lanes[LANES];
@@ -74,6 +78,7 @@ struct entry {
 	enum err             failed;                   /* words in item.why */
 	bool                 marked;                   /* the commit mark may have reached the file */
 	bool                 abandoned;
+	bool                 logged;                   /* durable in the redo log */
 	bool                 dsn;                      /* the envelope has options: MF_DSN */
 };
 /* Make incoming/HH/ID in dir, locked for as long as it is open (E_NOENT: dir is gone). */

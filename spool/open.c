@@ -65,7 +65,7 @@ spool_make_hash(struct spool *s, enum spool_dir d, unsigned hash)
 static enum err
 make_dirs(struct spool *s)
 {
-	static const char *const others[] = { "pid", "public", "private" };
+	static const char *const others[] = { "pid", "public", "private", SPOOL_REDO };
 	bool any = false, made;
 
 	for (int d = 0; d < SPOOL_DIR_COUNT; d++) {
@@ -126,7 +126,9 @@ spool_open(const char *queue_directory, enum spool_sync sync, bool readonly, str
 	for (int i = 0; i < LANES; i++) {
 		s->lanes[i].root = s->lanes[i].parent = -1;
 		memset(s->lanes[i].dir, -1, sizeof s->lanes[i].dir);
+		redo_init(&s->lanes[i].redo, (unsigned)i);
 	}
+	tasks_init(&s->keeper);
 	if ((e = open_root(s)) != OK) {
 		spool_unref(s);
 		return e;
@@ -141,8 +143,10 @@ spool_unref(struct spool *s)
 	if (--s->refs > 0)
 		return;
 	batch_free(&s->batch);
-	for (int i = 0; i < LANES; i++)
+	for (int i = 0; i < LANES; i++) {
 		lane_close(&s->lanes[i]);
+		redo_fini(s, &s->lanes[i].redo);
+	}
 	if (s->root >= 0)
 		close(s->root);
 	if (s->lock_file >= 0)
@@ -158,9 +162,13 @@ spool_close(struct spool **ps)
 {
 	struct spool *s = *ps;
 
-	if (s)
-		spool_unref(s);
 	*ps = NULL;
+	if (s == NULL)
+		return;
+	s->closed = true;
+	if (!tasks_empty(&s->keeper))
+		tasks_stop(&s->keeper);
+	spool_unref(s);
 }
 
 enum err
@@ -181,6 +189,8 @@ spool_lock(struct spool *s)
 		return fail(E_IO, "queue_directory: name too long");
 	e = proc_lock(path.p, &s->lock_file);
 	buf_free(&path);
+	if (e == OK && !s->readonly)
+		redo_replay(s);
 	return e;
 }
 

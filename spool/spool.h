@@ -19,6 +19,7 @@
 
 enum spool_dir { SPOOL_MAILDROP, SPOOL_INCOMING, SPOOL_ACTIVE, SPOOL_DEFERRED, SPOOL_HOLD, SPOOL_CORRUPT, SPOOL_DIR_COUNT };
 const char *spool_dir_name(enum spool_dir d);
+#define SPOOL_REDO "redo"                              /* a directory too, of logs: nothing in it is a message (spool/redo.h) */
 
 /* Queue ids: 64 bits = 42 of ms since 1970, 8 of node, 10 of process slot, 4 of sequence; printed as 16 upper-case hex
  * digits, so they sort by time.  Never reused: each process counts on from its last one, borrowing from the next ms. */
@@ -77,7 +78,7 @@ struct spool;
 /* Open queue_directory, making what is missing (directories 0700, or 2770 with a group); readonly makes nothing.
  * The first thing a process of the MTA does with it. */
 enum err spool_open(const char *queue_directory, enum spool_sync sync, bool readonly, struct spool **out) MUST_USE;
-void     spool_close(struct spool **s);
+WAITS void spool_close(struct spool **s);              /* waits, in a task, when much was entered just before */
 /* Does this file system do what the rules need?  Tries create, append, rename, unlink, fsync; refuses with the reason. */
 enum err spool_self_test(struct spool *s) MUST_USE;
 /* Only one qmgr per spool; held until the process ends.  E_BUSY. */

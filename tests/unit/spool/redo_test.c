@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules 10 of docs/SPOOL.md: the redo log. */
+#include "spool/redo.h"
+#include "tests/unit/spool/fixture.h"
+
+enum { CROWD = 40, SIZE = 1000, LOGS_MAX = 8, LOG_BYTES = 1 << 20 };
+
+struct crowd {
+	struct spool *s;
+	struct spool_msg m[CROWD];
+	enum err result[CROWD];
+	size_t n;
+};
+
+static void
+commit_one(void *arg)
+{
+	struct crowd *c = arg;
+	size_t i = c->n++;
+
+	c->result[i] = put(c->s, SIZE, &c->m[i]);
+}
+
+/* All in one turn of the loop: one batch, and enough for a log to pay. */
+static WAITS struct crowd
+crowd(struct spool *s)
+{
+	struct crowd c = { .s = s };
+	struct tasks g;
+
+	tasks_init(&g);
+	for (int i = 0; i < CROWD; i++)
+		task_start(&g, "commit", commit_one, &c);
+	tasks_wait(&g);
+	return c;
+}
+
+static size_t
+logs_in(const struct spool *s)
+{
+	char path[128];
+	size_t n = 0;
+
+	(void)s;
+	for (int lane = 0; lane < LANES; lane++)
+		for (int i = 0; i < LOGS_MAX; i++) {
+			snprintf(path, sizeof path, "%s/redo/%d.%d.%d", scratch, (int)getpid(), lane, i);
+			n += access(path, F_OK) == 0;
+		}
+	return n;
+}
+
+static bool
+was_logged(const struct spool *s)
+{
+	bool any = false;
+
+	for (int i = 0; i < LANES; i++)
+		any |= s->lanes[i].redo.dirty;
+	return any;
+}
+
+/* The machine crashes: the log of the one lane stays as it is, its writer is gone, and the kernel is another one (or, same:
+ * only the process died).  Opens the spool again; the caller damages files, and locks. */
+static WAITS void
+crash(struct spool **s, bool same)
+{
+	struct buf log = BUF(LOG_BYTES);
+	char path[128];
+
+	for (int i = 0; i < LANES; i++)
+		if ((*s)->lanes[i].redo.fd >= 0) {
+			snprintf(path, sizeof path, "%s/redo/%s", scratch, (*s)->lanes[i].redo.name);
+			need(proc_read_file(path, &log));
+		}
+	spool_close(s);
+	snprintf(path, sizeof path, "%s/redo/left", scratch);
+	need(proc_write_file(path, buf_str(&log), 0600));
+	buf_free(&log);
+	redo_other_instance += !same;
+	*s = open_again(SYNC_AUTO);
+}
+
+enum loss { NOTHING, NAME, ALL_BYTES, MOST_BYTES, BYTES_BUT_SIZE, END, LOSSES };
+
+static void
+lose(uint64_t id, enum spool_dir d, enum loss how)
+{
+	static char zeros[SIZE];
+	char path[128], below[SPOOL_PATH];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", scratch, spool_path(d, id, below));
+	if (how == NAME)
+		CHECK(unlink(path) == 0);
+	if (how == ALL_BYTES || how == MOST_BYTES)
+		CHECK(truncate(path, how == ALL_BYTES ? 0 : 100) == 0);
+	if (how == END)
+		CHECK(truncate(path, SIZE) == 0);
+	if (how == BYTES_BUT_SIZE) {
+		CHECK((fd = open(path, O_WRONLY)) >= 0 && pwrite(fd, zeros, SIZE, 0) == SIZE);
+		close(fd);
+	}
+}
+
+static void
+r10_1_what_was_acknowledged_is_put_back_whatever_a_crash_made_of_it(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c = crowd(s);
+
+	CHECK(was_logged(s));
+	crash(&s, false);
+	for (size_t i = 0; i < CROWD; i++)
+		lose(c.m[i].id, SPOOL_INCOMING, (enum loss)(i % LOSSES));
+	CHECK(spool_lock(s) == OK);
+	for (size_t i = 0; i < CROWD; i++)
+		CHECK(c.result[i] == OK && is_whole(s, SPOOL_INCOMING, c.m[i].id, SIZE));
+	CHECK(scan_all(s, SPOOL_INCOMING, 0).messages == CROWD && logs_in(s) == 0);
+	spool_down(&s);
+}
+
+static void
+r10_1_it_is_put_back_where_it_was_moved_to(void)
+{
+	static const enum spool_dir places[] = { SPOOL_DEFERRED, SPOOL_HOLD };
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c = crowd(s);
+
+	for (size_t i = 0; i < countof(places); i++)
+		CHECK(spool_move(s, c.m[i].id, SPOOL_INCOMING, places[i]) == OK);
+	crash(&s, false);
+	for (size_t i = 0; i < countof(places); i++)
+		lose(c.m[i].id, places[i], ALL_BYTES);
+	CHECK(spool_lock(s) == OK);
+	for (size_t i = 0; i < countof(places); i++)
+		CHECK(is_whole(s, places[i], c.m[i].id, SIZE));
+	CHECK(scan_all(s, SPOOL_INCOMING, 0).messages == CROWD - countof(places));
+	spool_down(&s);
+}
+
+static void
+r10_2_after_a_checkpoint_the_log_stands_for_nothing(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd before = crowd(s), after;
+
+	for (int i = 0; i < LANES; i++)
+		redo_checkpoint(s, &s->lanes[i].redo);
+	CHECK(!was_logged(s));
+	after = (struct crowd){ .s = s };
+	for (int i = 0; i < 5; i++)                    /* fewer: records of before stand behind them */
+		commit_one(&after);
+	CHECK(was_logged(s));
+	crash(&s, false);
+	for (size_t i = 0; i < CROWD; i++)
+		lose(before.m[i].id, SPOOL_INCOMING, NAME);
+	for (size_t i = 0; i < 5; i++)
+		lose(after.m[i].id, SPOOL_INCOMING, NAME);
+	CHECK(spool_lock(s) == OK);
+	CHECK(files_in(s, SPOOL_INCOMING) == 5);
+	for (size_t i = 0; i < 5; i++)
+		CHECK(is_whole(s, SPOOL_INCOMING, after.m[i].id, SIZE));
+	spool_down(&s);
+}
+
+static void
+r10_2_nor_when_nothing_came_after_it(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c = crowd(s);
+
+	for (int i = 0; i < LANES; i++)
+		redo_checkpoint(s, &s->lanes[i].redo);
+	crash(&s, false);
+	for (size_t i = 0; i < CROWD; i++)
+		lose(c.m[i].id, SPOOL_INCOMING, NAME);
+	CHECK(spool_lock(s) == OK);
+	CHECK(files_in(s, SPOOL_INCOMING) == 0);
+	spool_down(&s);
+}
+
+static void
+r10_2_the_end_of_the_process_is_a_checkpoint(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+
+	crowd(s);
+	CHECK(logs_in(s) == 1);
+	spool_close(&s);
+	CHECK(logs_in(s) == 0);
+	s = open_again(SYNC_AUTO);
+	CHECK(scan_all(s, SPOOL_INCOMING, 0).messages == CROWD);
+	spool_down(&s);
+}
+
+static void
+r10_3_what_was_removed_stays_so_when_only_a_process_died(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c = crowd(s);
+
+	CHECK(spool_remove(s, SPOOL_INCOMING, c.m[0].id) == OK);
+	crash(&s, true);
+	CHECK(spool_lock(s) == OK);
+	CHECK(files_in(s, SPOOL_INCOMING) == CROWD - 1);
+	spool_down(&s);
+}
+
+static void
+r10_4_no_record_is_believed_behind_a_damaged_one(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c = crowd(s);
+	char path[128], byte = '!';
+	size_t whole = 0;
+	int fd;
+
+	crash(&s, false);
+	snprintf(path, sizeof path, "%s/redo/left", scratch);
+	CHECK((fd = open(path, O_WRONLY)) >= 0 && pwrite(fd, &byte, 1, REDO_HEAD + 10 * 1400) == 1);
+	close(fd);
+	for (size_t i = 0; i < CROWD; i++)
+		lose(c.m[i].id, SPOOL_INCOMING, NAME);
+	CHECK(spool_lock(s) == OK);
+	for (size_t i = 0; i < CROWD; i++)
+		whole += is_whole(s, SPOOL_INCOMING, c.m[i].id, SIZE);
+	CHECK(whole > 5 && whole < 15 && files_in(s, SPOOL_INCOMING) == whole);
+	spool_down(&s);
+}
+
+/* Whatever fails: who was told 250 has his message, who was not has none, also after a crash. */
+static void
+r10_5_a_disk_that_fails_costs_nothing_that_was_acknowledged(void)
+{
+	static const char *const calls[] = { "open", "write", "fsync", "fdatasync", "syncfs", "unlink", "close" };
+	char fault[64];
+	int refused = 0;
+
+	for (size_t k = 0; k < countof(calls); k++)
+		for (int n = 1; n <= 6; n++) {
+			struct spool *s = spool_up(SYNC_AUTO);
+			struct crowd c;
+
+			snprintf(fault, sizeof fault, "unit:%s:%d:EIO", calls[k], n);
+			faults(fault);
+			c = crowd(s);
+			for (int i = 0; i < LANES; i++)
+				redo_checkpoint(s, &s->lanes[i].redo);
+			faults(NULL);
+			crash(&s, false);
+			CHECK(spool_lock(s) == OK);
+			for (size_t i = 0; i < CROWD; i++) {
+				refused += c.result[i] != OK;
+				CHECK(is_whole(s, SPOOL_INCOMING, c.m[i].id, SIZE) == (c.result[i] == OK));
+			}
+			spool_down(&s);
+		}
+	CHECK(refused > 0);
+}
+
+/* The checkpoint fails, and so does writing again: the log outlives its process, and is believed by whoever comes next. */
+static void
+r10_5_a_log_whose_files_could_not_be_made_durable_is_kept(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c = crowd(s);
+
+	faults("unit:syncfs:1+:EIO,unit:fsync:1+:EIO");
+	for (int i = 0; i < LANES; i++)
+		redo_checkpoint(s, &s->lanes[i].redo);
+	faults(NULL);
+	CHECK(logs_in(s) == 1);
+	spool_close(&s);
+	CHECK(logs_in(s) == 1);
+	lose(c.m[0].id, SPOOL_INCOMING, NAME);
+	lose(c.m[1].id, SPOOL_INCOMING, BYTES_BUT_SIZE);
+	s = open_again(SYNC_AUTO);
+	CHECK(spool_lock(s) == OK);
+	for (size_t i = 0; i < CROWD; i++)
+		CHECK(is_whole(s, SPOOL_INCOMING, c.m[i].id, SIZE));
+	CHECK(logs_in(s) == 0);
+	spool_down(&s);
+}
+
+static void
+r10_6_a_quiet_spool_keeps_no_log(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct spool_msg m;
+
+	for (int i = 0; i < REDO_BUSY - 1; i++)
+		CHECK(put(s, SIZE, &m) == OK);
+	CHECK(logs_in(s) == 0);
+	spool_down(&s);
+}
+
+SUITE(redo, TASK_TEST(r10_1_what_was_acknowledged_is_put_back_whatever_a_crash_made_of_it),
+    TASK_TEST(r10_1_it_is_put_back_where_it_was_moved_to),
+    TASK_TEST(r10_2_after_a_checkpoint_the_log_stands_for_nothing),
+    TASK_TEST(r10_2_nor_when_nothing_came_after_it),
+    TASK_TEST(r10_2_the_end_of_the_process_is_a_checkpoint),
+    TASK_TEST(r10_3_what_was_removed_stays_so_when_only_a_process_died),
+    TASK_TEST(r10_4_no_record_is_believed_behind_a_damaged_one),
+    TASK_TEST(r10_5_a_disk_that_fails_costs_nothing_that_was_acknowledged),
+    TASK_TEST(r10_5_a_log_whose_files_could_not_be_made_durable_is_kept),
+    TASK_TEST(r10_6_a_quiet_spool_keeps_no_log));
