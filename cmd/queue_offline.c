@@ -123,6 +123,7 @@ change(const struct work *w, enum spool_dir d, uint64_t id)
 {
 	switch (w->request->op) {
 	case QUEUE_DELETE:
+		spool_removing(w->spool, &id, 1);
 		return spool_remove(w->spool, d, id);
 	case QUEUE_HOLD:
 		return d == SPOOL_HOLD ? OK : spool_move(w->spool, id, d, SPOOL_HOLD);

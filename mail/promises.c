@@ -72,8 +72,6 @@ static const struct {
 	{ PROMISE_spool_read,    IN_QUEUE,     "/hold",                   READS                                  },
 	{ PROMISE_spool_create,  IN_QUEUE,     "/incoming",               MAKES                                  },
 	{ PROMISE_spool_create,  IN_QUEUE,     "/redo",                   MAKES | FILES_READ                     },
-	{ PROMISE_spool_create,  AS_WRITTEN,   "/proc/sys/kernel/random/boot_id", FILES_READ                     },
-	{ PROMISE_spool_change,  AS_WRITTEN,   "/proc/sys/kernel/random/boot_id", FILES_READ                     },
 	{ PROMISE_spool_change,  IN_QUEUE,     "/redo",                   ALL                                    },
 	{ PROMISE_spool_change,  IN_QUEUE,     "/incoming",               ALL                                    },
 	{ PROMISE_spool_change,  IN_QUEUE,     "/active",                 ALL                                    },

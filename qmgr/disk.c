@@ -10,6 +10,7 @@ enum {
 	RETRY_SECONDS = 10,
 	GATHER_MS = 5,
 	GATHER_MAX = 64,
+	TIDY_SECONDS = 10,
 };
 
 enum work { WORK_RECORD, WORK_MOVE, WORK_REMOVE };
@@ -37,11 +38,26 @@ work(struct spool *s, struct job *j, enum spool_dir d)
 	return OK;
 }
 
+/* R10.6, all with one write. */
+static void
+note_finished(struct list *items, struct spool *s)
+{
+	uint64_t ids[BATCH];
+	size_t n = 0;
+
+	LIST_EACH (items, j, struct job, item.link)
+		if (j->work == WORK_REMOVE && n < BATCH)
+			ids[n++] = j->id;
+	if (n > 0)
+		spool_removing(s, ids, n);
+}
+
 /* On a helper thread.  A file may have been moved by what came before it in this lane: then it is
  * looked for.  E_NOENT: it is nowhere, or set aside as damaged, which is not ours to change. */
 static void
 run(struct list *items, void *spool)
 {
+	note_finished(items, spool);
 	LIST_EACH (items, j, struct job, item.link) {
 		enum spool_dir d = j->from;
 
@@ -176,6 +192,23 @@ gather(void *arg)
 	}
 }
 
+static enum err
+tidy(void *spool)
+{
+	spool_tidy(spool);
+	return OK;
+}
+
+/* A process that died left its redo log behind: R10.3. */
+static void
+keep_tidy(void *arg)
+{
+	(void)arg;
+	while (task_sleep(time_after(time_now(), TIDY_SECONDS)) == OK)
+		if (task_offload(tidy, qmgr.spool) != OK)
+			log_warn("%s", err_why());
+}
+
 static struct job *
 job(enum work w, uint64_t id, enum spool_dir d)
 {
@@ -227,7 +260,8 @@ disk_start(void)
 	list_init(&finished.jobs);
 	wait_init(&finished.some);
 	wait_init(&finished.many);
-	if (task_start(&qmgr.tasks, "remove", gather, NULL) == NULL)
+	if (task_start(&qmgr.tasks, "remove", gather, NULL) == NULL ||
+	    task_start(&qmgr.tasks, "tidy", keep_tidy, NULL) == NULL)
 		log_fatal("no memory for a task");
 	for (int i = 0; i < DISK_LANES; i++)
 		qmgr.disk[i] = batch_new(run, qmgr.spool, 1, BATCH);

@@ -64,6 +64,13 @@ spool_move(struct spool *s, uint64_t id, enum spool_dir from, enum spool_dir to)
 	return spool_sync_dir(s, spool_hash_path(from, hash, old));
 }
 
+void
+spool_removing(struct spool *s, const uint64_t *ids, size_t n)
+{
+	if (s->sync == SYNC_AUTO)                      /* the others keep no log */
+		removed_note(s, ids, n);
+}
+
 enum err
 spool_remove(struct spool *s, enum spool_dir d, uint64_t id)
 {

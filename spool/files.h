@@ -10,6 +10,7 @@
 
 #include "spool/layout.h"
 #include "spool/redo.h"
+#include "spool/removed.h"
 #include "spool/spool.h"
 
 enum {
@@ -44,6 +45,7 @@ struct spool {
 	size_t          refs;                          /* spool_open()'s and the entries'; the logic thread's */
 	bool            closed;                        /* by its owner */
 	struct tasks    keeper;                        /* makes checkpoints while a redo log holds something */
+	struct removed  removed;
 
 	pthread_mutex_t mutex;                         /* for the rest */
 	struct lane     lanes[LANES];
@@ -56,6 +58,9 @@ uint64_t    qid_count(uint64_t was, struct wall now);
 unsigned    spool_hash(uint64_t id);
 const char *spool_hash_path(enum spool_dir d, unsigned hash, char out[SPOOL_PATH]);
 const char *spool_path(enum spool_dir d, uint64_t id, char out[SPOOL_PATH]);
+/* May a redo log still stand for it?  A checkpoint comes every REDO_CHECKPOINT_MS, and logs of processes that are gone are soon
+ * dealt with: a minute is far beyond both. */
+bool        spool_is_young(uint64_t id);
 
 void     spool_unref(struct spool *s);
 /* fsync() a directory by its name below queue_directory. */

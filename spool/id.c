@@ -105,3 +105,11 @@ spool_path(enum spool_dir d, uint64_t id, char out[SPOOL_PATH])
 	qid_text(id, out + n + 1);
 	return out;
 }
+
+bool
+spool_is_young(uint64_t id)
+{
+	enum { YOUNG_MS = 60000 };
+
+	return wall_now().us / 1000 - (int64_t)(id >> LOW_BITS) < YOUNG_MS;
+}

@@ -9,8 +9,6 @@
 #include "util/fault.h"
 #include "util/proc.h"
 
-enum { QID_MS_SHIFT = 22, YOUNG_MS = 60000 };          /* a checkpoint comes every REDO_CHECKPOINT_MS */
-
 /* An append is one write at the end, so a crash leaves at most the last entry unfinished: a bad one with good ones
  * behind it is damage. */
 bool
@@ -188,16 +186,6 @@ append(struct spool *s, struct peek *k, enum spool_dir d, struct str records, bo
 	return e;
 }
 
-/* R10.5: the name of a message that a redo log still stands for may not be durable, and what is put back has no
- * journal. */
-static bool
-is_young(uint64_t id)
-{
-	int64_t age = wall_now().us / 1000 - (int64_t)(id >> QID_MS_SHIFT);
-
-	return age < YOUNG_MS;
-}
-
 enum err
 spool_append(struct spool *s, enum spool_dir d, uint64_t id, struct str records, bool durable)
 {
@@ -210,7 +198,8 @@ spool_append(struct spool *s, enum spool_dir d, uint64_t id, struct str records,
 	e = peek_open(k, s->root, spool_path(d, id, path), O_RDWR, id);
 	if (e == OK) {
 		e = append(s, k, d, records, durable);
-		if (e == OK && durable && is_young(id))
+		/* R10.5: its name may not be durable yet, and what a redo log puts back has no journal. */
+		if (e == OK && durable && spool_is_young(id))
 			e = spool_sync_dir(s, spool_hash_path(d, spool_hash(id), hash));
 		if (sys_close(k->fd) != 0 && e == OK)
 			e = fail_errno("close");

@@ -129,6 +129,7 @@ spool_open(const char *queue_directory, enum spool_sync sync, bool readonly, str
 		redo_init(&s->lanes[i].redo, (unsigned)i);
 	}
 	tasks_init(&s->keeper);
+	removed_init(&s->removed);
 	if ((e = open_root(s)) != OK) {
 		spool_unref(s);
 		return e;
@@ -147,6 +148,7 @@ spool_unref(struct spool *s)
 		lane_close(&s->lanes[i]);
 		redo_fini(s, &s->lanes[i].redo);
 	}
+	removed_fini(&s->removed);
 	if (s->root >= 0)
 		close(s->root);
 	if (s->lock_file >= 0)
@@ -192,6 +194,13 @@ spool_lock(struct spool *s)
 	if (e == OK && !s->readonly)
 		redo_replay(s);
 	return e;
+}
+
+void
+spool_tidy(struct spool *s)
+{
+	if (s->lock_file >= 0 && !s->readonly)
+		redo_replay(s);
 }
 
 enum err

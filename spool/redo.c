@@ -82,10 +82,10 @@ create(struct spool *s, struct redo *r)
 }
 
 static enum err
-write_header(struct redo *r, uint64_t instance)
+write_header(struct redo *r)
 {
 	struct buf b = BUF(REDO_HEAD);
-	struct redo_header h = { .magic = REDO_MAGIC, .version = REDO_VERSION, .instance = instance };
+	struct redo_header h = { .magic = REDO_MAGIC, .version = REDO_VERSION };
 	enum err e = OK;
 
 	ENSURE(redo_header_seal(&b, &h));
@@ -99,15 +99,10 @@ write_header(struct redo *r, uint64_t instance)
 static enum err
 open_log(struct spool *s, struct redo *r)
 {
-	uint64_t instance = redo_instance(s->root);
-
-	if (instance == 0)
-		return fail(E_IO, "cannot tell one start of the system from another");
-	redo_retire(s);
 	if ((r->root = sys_openat(s->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)) < 0)
 		return fail_errno("open %s", s->path);
 	TRY(create(s, r));
-	TRY(write_header(r, instance));
+	TRY(write_header(r));
 	if (sys_fsync(r->fd) != 0)
 		return fail_errno("fsync redo log");
 	TRY(spool_sync_dir(s, SPOOL_REDO));
@@ -141,8 +136,6 @@ give_up(struct spool *s, struct redo *r)
 	safe = r->at == REDO_HEAD || (!r->unsynced && sys_syncfs(r->root) == 0) || redo_rewrite(s, r->fd) == OK;
 	if (!safe) {
 		log_error("%s: messages that were accepted may not be durable: %s; it is kept", path, err_why());
-		if (write_header(r, 0) != OK)
-			log_error("%s: %s", path, err_why());
 		return;                                /* open, hence locked, for as long as we live */
 	}
 	if (sys_unlinkat(s->root, path, 0) != 0 || spool_sync_dir(s, SPOOL_REDO) != OK)

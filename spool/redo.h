@@ -3,8 +3,8 @@
  * Rules R10 of docs/SPOOL.md.
  *
  * Messages are files in incoming all the same, but the kernel may write those out when it likes: until a checkpoint (one syncfs)
- * has made the files durable, their bytes are in the log as well, and the log is.  After a crash of the machine whoever locks the
- * spool puts back what the files lost.
+ * has made the files durable, their bytes are in the log as well, and the log is.  When its writer is gone, whoever has the spool
+ * locked puts back what the files lost, but not what was removed (spool/removed.h), and removes the log.
  *
  * A log is a file `redo/PID.LANE.N`, locked by its writer as long as that lives:
  *
@@ -33,8 +33,7 @@ enum {
 	REDO_CHECKPOINT_MS = 2000,
 };
 
-/* instance: which running kernel's view of which mounted file system the log adds to. */
-#define REDO_HEADER(F) F(u32, magic) F(u32, version) F(u64, instance) F(u32, crc)
+#define REDO_HEADER(F) F(u32, magic) F(u32, version) F(u32, crc)
 #define REDO_RECORD(F) F(u32, magic) F(u32, size) F(u64, generation) F(u64, at) F(u64, id) F(u32, image_crc) F(u32, crc)
 WIRE_DECLARE(redo_header, REDO_HEADER)
 WIRE_DECLARE(redo_record, REDO_RECORD)
@@ -69,14 +68,8 @@ void redo_checkpoint(struct spool *s, struct redo *r);
 
 /* The log at fd, record by record: fn(arg, id, image); false stops. */
 void redo_walk(int fd, bool (*fn)(void *arg, uint64_t id, struct str image), void *arg);
-/* Which instance is this?  0: cannot be told, so no log is kept. */
-uint64_t redo_instance(int root);
-extern uint64_t redo_other_instance;                   /* for tests: as after a crash when changed */
-
-/* With the spool locked (R10.4): put back what a crash of the machine took, and remove the logs of processes that are gone. */
+/* With the spool locked (R10.1): put back what a crash took, and remove the logs of processes that are gone. */
 void redo_replay(struct spool *s);
-/* Only the latter, and only those of this instance. */
-void redo_retire(struct spool *s);
 /* The disk failed while it made files durable: write them again from the log, fsync each.  E_IO when that fails too. */
 enum err redo_rewrite(struct spool *s, int fd) MUST_USE;
 

@@ -15,12 +15,10 @@
 #include "util/log.h"
 #include "util/proc.h"
 
-enum { HEADER_SIZE = 20 };
+enum { HEADER_SIZE = 12 };
 
 WIRE_DEFINE(redo_header, REDO_HEADER)
 WIRE_DEFINE(redo_record, REDO_RECORD)
-
-uint64_t redo_other_instance;
 
 /* The CRC comes last in both, over all before it. */
 static uint32_t
@@ -71,31 +69,6 @@ redo_record_check(struct str in, struct redo_record *r)
 	       r->size <= REDO_MESSAGE_MAX;
 }
 
-uint64_t
-redo_instance(int root)
-{
-	struct {
-		char boot[64];
-		uint64_t mount, device, inode, other;
-	} what = { .other = redo_other_instance };
-	struct buf boot = BUF(sizeof what.boot - 1);
-	struct statx x;
-	uint64_t id;
-
-	if (proc_read_file("/proc/sys/kernel/random/boot_id", &boot) != OK || boot.n == 0 ||
-	    statx(root, SPOOL_REDO, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_MNT_ID, &x) != 0) {
-		buf_free(&boot);
-		return 0;
-	}
-	memcpy(what.boot, boot.p, boot.n);
-	buf_free(&boot);
-	what.mount = x.stx_mnt_id;
-	what.device = (uint64_t)x.stx_dev_major << 32 | x.stx_dev_minor;
-	what.inode = x.stx_ino;
-	id = str_hash((struct str){ (const char *)&what, sizeof what });
-	return id ? id : 1;
-}
-
 void
 redo_walk(int fd, bool (*fn)(void *arg, uint64_t id, struct str image), void *arg)
 {
@@ -117,10 +90,12 @@ redo_walk(int fd, bool (*fn)(void *arg, uint64_t id, struct str image), void *ar
 /* -- putting back -- */
 
 struct redoing {
-	struct spool *s;
-	bool          rewrite;
-	unsigned      seen, put_back;
-	enum err      failed;
+	struct spool      *s;
+	uint64_t          *lost;                       /* ids whose file is missing or not whole, in the log's order */
+	size_t             nlost, next;
+	struct removed_ids removed;
+	unsigned           seen, put_back;
+	enum err           failed;
 };
 
 static enum err
@@ -156,57 +131,96 @@ is_whole(struct spool *s, enum spool_dir d, uint64_t id, bool *whole)
 	return e == E_EOF || e == E_CORRUPT ? OK : e;
 }
 
-/* After a crash. */
-static enum err
-put_back(struct redoing *r, uint64_t id, struct str image)
+static void
+note_failure(struct redoing *r, uint64_t id, enum err e)
 {
-	enum spool_dir d = SPOOL_INCOMING;
+	char text[QID_TEXT];
+
+	if (e == OK)
+		return;
+	log_error("%s: cannot be written from the redo log: %s", qid_text(id, text), err_why());
+	r->failed = e;
+}
+
+static bool
+look_for(void *arg, uint64_t id, struct str image)
+{
+	struct redoing *r = arg;
+	enum spool_dir d;
 	enum err e = spool_find(r->s, id, &d);
 	bool whole = false;
 
+	(void)image;
+	r->seen++;
 	if (e == OK)
 		e = is_whole(r->s, d, id, &whole);
-	else if (e == E_NOENT)
+	if (!whole) {
+		r->lost = mem_grow(r->lost, (r->nlost + 1) * sizeof *r->lost);
+		r->lost[r->nlost++] = id;
+	}
+	note_failure(r, id, e == E_NOENT ? OK : e);
+	return true;
+}
+
+static bool
+put_back(void *arg, uint64_t id, struct str image)
+{
+	struct redoing *r = arg;
+	enum spool_dir d;
+	enum err e;
+
+	if (r->next == r->nlost)
+		return false;
+	if (id != r->lost[r->next])
+		return true;
+	r->next++;
+	if (removed_has(&r->removed, id))
+		return true;
+	e = spool_find(r->s, id, &d);
+	if (e == E_NOENT)
 		e = spool_make_hash(r->s, d = SPOOL_INCOMING, spool_hash(id));
-	if (e != OK || whole)
-		return e;
-	r->put_back++;
-	return write_image(r->s, d, id, image, true);
+	if (e == OK && d != SPOOL_CORRUPT) {
+		e = write_image(r->s, d, id, image, true);
+		r->put_back += e == OK;
+	}
+	note_failure(r, id, e);
+	return true;
+}
+
+/* What was removed is looked up after it was seen to be missing, as mail is finished meanwhile. */
+static enum err
+put_back_all(struct redoing *r, int fd)
+{
+	redo_walk(fd, look_for, r);
+	if (r->nlost > 0) {
+		removed_load(r->s, &r->removed);
+		redo_walk(fd, put_back, r);
+		removed_free(&r->removed);
+	}
+	mem_free(&r->lost);
+	return r->failed;
 }
 
 /* The kernel has it, but the disk may not.  What is not there was finished. */
-static enum err
-write_again(struct redoing *r, uint64_t id, struct str image)
+static bool
+write_again(void *arg, uint64_t id, struct str image)
 {
+	struct redoing *r = arg;
 	enum spool_dir d;
 	enum err e = spool_find(r->s, id, &d);
 
 	if (e == OK && d != SPOOL_CORRUPT)
 		e = write_image(r->s, d, id, image, false);
-	return e == E_NOENT ? OK : e;
-}
-
-static bool
-redo_one(void *arg, uint64_t id, struct str image)
-{
-	struct redoing *r = arg;
-	char text[QID_TEXT];
-	enum err e = r->rewrite ? write_again(r, id, image) : put_back(r, id, image);
-
-	r->seen++;
-	if (e != OK) {
-		log_error("%s: cannot be written from the redo log: %s", qid_text(id, text), err_why());
-		r->failed = e;
-	}
+	note_failure(r, id, e == E_NOENT ? OK : e);
 	return true;
 }
 
 enum err
 redo_rewrite(struct spool *s, int fd)
 {
-	struct redoing r = { .s = s, .rewrite = true };
+	struct redoing r = { .s = s };
 
-	redo_walk(fd, redo_one, &r);
+	redo_walk(fd, write_again, &r);
 	return r.failed;
 }
 
@@ -228,7 +242,7 @@ sync_spool(struct spool *s)
 
 /* Its writer is gone, and ours is the lock.  OK: it can go. */
 static enum err
-deal_with(struct spool *s, int fd, const char *name, uint64_t instance, bool locked)
+deal_with(struct spool *s, int fd, const char *name)
 {
 	struct redoing r = { .s = s };
 	struct redo_header h;
@@ -242,17 +256,14 @@ deal_with(struct spool *s, int fd, const char *name, uint64_t instance, bool loc
 	TRY(fd_read_all(fd, head, sizeof head, 0));
 	if (!redo_header_check((struct str){ head, sizeof head }, &h))
 		return fail(E_CORRUPT, "its header is damaged");
-	if (h.instance == instance)
-		return sync_spool(s);                  /* the kernel has all it was told */
-	if (!locked)
-		return E_BUSY;
-	redo_walk(fd, redo_one, &r);
-	log_info(SPOOL_REDO "/%s: %u messages, of which %u were put back", name, r.seen, r.put_back);
-	return r.failed != OK ? r.failed : sync_spool(s);
+	TRY(put_back_all(&r, fd));
+	if (r.put_back > 0)
+		log_info(SPOOL_REDO "/%s: %u messages, of which %u were put back", name, r.seen, r.put_back);
+	return sync_spool(s);
 }
 
 static void
-look_at(struct spool *s, int dir, const char *name, uint64_t instance, bool locked)
+look_at(struct spool *s, int dir, const char *name)
 {
 	int fd = sys_openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
 	enum err e;
@@ -262,18 +273,17 @@ look_at(struct spool *s, int dir, const char *name, uint64_t instance, bool lock
 			close(fd);
 		return;                                /* its writer lives */
 	}
-	e = deal_with(s, fd, name, instance, locked);
+	e = deal_with(s, fd, name);
 	if (e == OK && sys_unlinkat(dir, name, 0) != 0 && errno != ENOENT)
 		e = fail_errno("remove");
-	if (e != OK && locked)
+	if (e != OK)
 		log_error(SPOOL_REDO "/%s: %s", name, err_why());
 	close(fd);
 }
 
-static void
-look_at_all(struct spool *s, bool locked)
+void
+redo_replay(struct spool *s)
 {
-	uint64_t instance = redo_instance(s->root);
 	int fd = sys_openat(s->root, SPOOL_REDO, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 
@@ -283,10 +293,7 @@ look_at_all(struct spool *s, bool locked)
 		return;
 	}
 	for (struct dirent *e; (e = readdir(d)) != NULL;)
-		if (e->d_name[0] != '.')
-			look_at(s, fd, e->d_name, instance, locked);
+		if (e->d_name[0] != '.' && !str_starts(str_of(e->d_name), STR("removed.")))
+			look_at(s, fd, e->d_name);
 	closedir(d);
 }
-
-void redo_replay(struct spool *s) { look_at_all(s, true); }
-void redo_retire(struct spool *s) { look_at_all(s, false); }

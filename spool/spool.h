@@ -83,6 +83,8 @@ WAITS void spool_close(struct spool **s);              /* waits, in a task, when
 enum err spool_self_test(struct spool *s) MUST_USE;
 /* Only one qmgr per spool; held until the process ends.  E_BUSY. */
 enum err spool_lock(struct spool *s) MUST_USE;
+/* Who holds the lock looks every few seconds whether a process died and left a redo log behind.  Blocks. */
+void     spool_tidy(struct spool *s);
 /* Is there room for a message of `size` bytes, leaving minfree bytes and minfree inodes?  E_NOSPACE.  Looks at the disk at most
  * once a second. */
 enum err spool_space(struct spool *s, uint64_t size, uint64_t minfree, uint64_t minfree_inodes) MUST_USE;
@@ -153,6 +155,8 @@ WIRE_DECLARE(jrn_record, JRN_RECORD)
 /* Append records (encoded one after another by jrn_record_put) as one journal entry with length and CRC; durable: fdatasync. */
 enum err spool_append(struct spool *s, enum spool_dir d, uint64_t id, struct str records, bool durable) MUST_USE;
 enum err spool_move(struct spool *s, uint64_t id, enum spool_dir from, enum spool_dir to) MUST_USE;
+/* Before they are removed: note that they are finished, so that no redo log puts them back. */
+void     spool_removing(struct spool *s, const uint64_t *ids, size_t n);
 enum err spool_remove(struct spool *s, enum spool_dir d, uint64_t id) MUST_USE;
 
 /* -- scanning -- */

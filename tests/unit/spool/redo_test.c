@@ -60,10 +60,10 @@ was_logged(const struct spool *s)
 	return any;
 }
 
-/* The machine crashes: the log of the one lane stays as it is, its writer is gone, and the kernel is another one (or, same:
- * only the process died).  Opens the spool again; the caller damages files, and locks. */
+/* A crash: the log of the one lane stays as it is, and its writer is gone.  Opens the spool again; the caller damages files, and
+ * locks. */
 static WAITS void
-crash(struct spool **s, bool same)
+crash(struct spool **s)
 {
 	struct buf log = BUF(LOG_BYTES);
 	char path[128];
@@ -77,7 +77,6 @@ crash(struct spool **s, bool same)
 	snprintf(path, sizeof path, "%s/redo/left", scratch);
 	need(proc_write_file(path, buf_str(&log), 0600));
 	buf_free(&log);
-	redo_other_instance += !same;
 	*s = open_again(SYNC_AUTO);
 }
 
@@ -110,7 +109,7 @@ r10_1_what_was_acknowledged_is_put_back_whatever_a_crash_made_of_it(void)
 	struct crowd c = crowd(s);
 
 	CHECK(was_logged(s));
-	crash(&s, false);
+	crash(&s);
 	for (size_t i = 0; i < CROWD; i++)
 		lose(c.m[i].id, SPOOL_INCOMING, (enum loss)(i % LOSSES));
 	CHECK(spool_lock(s) == OK);
@@ -129,7 +128,7 @@ r10_1_it_is_put_back_where_it_was_moved_to(void)
 
 	for (size_t i = 0; i < countof(places); i++)
 		CHECK(spool_move(s, c.m[i].id, SPOOL_INCOMING, places[i]) == OK);
-	crash(&s, false);
+	crash(&s);
 	for (size_t i = 0; i < countof(places); i++)
 		lose(c.m[i].id, places[i], ALL_BYTES);
 	CHECK(spool_lock(s) == OK);
@@ -152,7 +151,7 @@ r10_2_after_a_checkpoint_the_log_stands_for_nothing(void)
 	for (int i = 0; i < 5; i++)                    /* fewer: records of before stand behind them */
 		commit_one(&after);
 	CHECK(was_logged(s));
-	crash(&s, false);
+	crash(&s);
 	for (size_t i = 0; i < CROWD; i++)
 		lose(before.m[i].id, SPOOL_INCOMING, NAME);
 	for (size_t i = 0; i < 5; i++)
@@ -172,7 +171,7 @@ r10_2_nor_when_nothing_came_after_it(void)
 
 	for (int i = 0; i < LANES; i++)
 		redo_checkpoint(s, &s->lanes[i].redo);
-	crash(&s, false);
+	crash(&s);
 	for (size_t i = 0; i < CROWD; i++)
 		lose(c.m[i].id, SPOOL_INCOMING, NAME);
 	CHECK(spool_lock(s) == OK);
@@ -195,15 +194,118 @@ r10_2_the_end_of_the_process_is_a_checkpoint(void)
 }
 
 static void
-r10_3_what_was_removed_stays_so_when_only_a_process_died(void)
+r10_3_a_log_whose_writer_lives_is_left_alone(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+
+	crowd(s);
+	CHECK(spool_lock(s) == OK && logs_in(s) == 1);
+	spool_tidy(s);
+	CHECK(logs_in(s) == 1 && was_logged(s));
+	spool_down(&s);
+}
+
+static void
+r10_3_what_a_process_leaves_behind_is_tidied_up_by_who_has_the_lock(void)
 {
 	struct spool *s = spool_up(SYNC_AUTO);
 	struct crowd c = crowd(s);
+	char path[128];
 
-	CHECK(spool_remove(s, SPOOL_INCOMING, c.m[0].id) == OK);
-	crash(&s, true);
+	snprintf(path, sizeof path, "%s/redo/left", scratch);
+	crash(&s);
+	spool_tidy(s);
+	CHECK(access(path, F_OK) == 0);
 	CHECK(spool_lock(s) == OK);
-	CHECK(files_in(s, SPOOL_INCOMING) == CROWD - 1);
+	CHECK(access(path, F_OK) != 0 && files_in(s, SPOOL_INCOMING) == CROWD);
+	CHECK(is_whole(s, SPOOL_INCOMING, c.m[0].id, SIZE));
+	spool_down(&s);
+}
+
+static void
+r10_6_what_was_finished_is_not_put_back(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c = crowd(s);
+	uint64_t ids[CROWD];
+
+	for (size_t i = 0; i < CROWD; i++)
+		ids[i] = c.m[i].id;
+	spool_removing(s, ids, CROWD / 2);
+	for (size_t i = 0; i < CROWD / 2; i++)
+		CHECK(spool_remove(s, SPOOL_INCOMING, ids[i]) == OK);
+	crash(&s);
+	for (size_t i = CROWD / 2; i < CROWD; i++)
+		lose(c.m[i].id, SPOOL_INCOMING, NAME);
+	CHECK(spool_lock(s) == OK);
+	CHECK(files_in(s, SPOOL_INCOMING) == CROWD - CROWD / 2);
+	for (size_t i = CROWD / 2; i < CROWD; i++)
+		CHECK(is_whole(s, SPOOL_INCOMING, c.m[i].id, SIZE));
+	spool_down(&s);
+}
+
+static void
+age(const char *name, int seconds)
+{
+	struct timespec t[2] = { { .tv_sec = time(NULL) - seconds }, { .tv_sec = time(NULL) - seconds } };
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/redo/%s", scratch, name);
+	CHECK(utimensat(AT_FDCWD, path, t, 0) == 0);
+}
+
+/* Each time as a process of its own. */
+static void
+finish(const uint64_t *ids, size_t n)
+{
+	struct spool *s = open_again(SYNC_AUTO);
+
+	spool_removing(s, ids, n);
+	spool_close(&s);
+}
+
+static void
+r10_6_notes_last_for_two_minutes_and_not_for_ever(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct removed_ids got;
+	uint64_t ids[6];
+
+	for (size_t i = 0; i < countof(ids); i++)
+		ids[i] = qid_new();
+	finish(&ids[0], 1);
+	finish(&ids[1], 1);                              /* a first file is there: the other is begun */
+	finish(&ids[2], 1);
+	removed_load(s, &got);
+	CHECK(got.n == 3 && removed_has(&got, ids[0]) && removed_has(&got, ids[2]) && !removed_has(&got, ids[3]));
+	removed_free(&got);
+	age("removed.0", REMOVED_SECONDS + 5);
+	age("removed.1", 3);
+	finish(&ids[3], 1);                              /* the one of old is begun anew */
+	removed_load(s, &got);
+	CHECK(got.n == 2 && !removed_has(&got, ids[0]) && removed_has(&got, ids[1]) && removed_has(&got, ids[3]));
+	removed_free(&got);
+	spool_down(&s);
+}
+
+static void
+r10_6_half_a_note_is_none_and_old_messages_need_none(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct removed_ids got;
+	uint64_t ids[] = { qid_new(), qid_new(), 1 };  /* the last one of 1970 */
+	char path[128];
+	int fd;
+
+	spool_removing(s, ids, countof(ids));
+	snprintf(path, sizeof path, "%s/redo/removed.0", scratch);
+	CHECK((fd = open(path, O_WRONLY | O_APPEND)) >= 0 && write(fd, "half", 4) == 4);
+	close(fd);
+	CHECK((fd = open(path, O_WRONLY)) >= 0 && pwrite(fd, "x", 1, REMOVED_NOTE + 3) == 1);
+	close(fd);
+	removed_load(s, &got);
+	CHECK(got.n == 1 && removed_has(&got, ids[0]));
+	removed_free(&got);
 	spool_down(&s);
 }
 
@@ -216,7 +318,7 @@ r10_4_no_record_is_believed_behind_a_damaged_one(void)
 	size_t whole = 0;
 	int fd;
 
-	crash(&s, false);
+	crash(&s);
 	snprintf(path, sizeof path, "%s/redo/left", scratch);
 	CHECK((fd = open(path, O_WRONLY)) >= 0 && pwrite(fd, &byte, 1, REDO_HEAD + 10 * 1400) == 1);
 	close(fd);
@@ -248,7 +350,7 @@ r10_5_a_disk_that_fails_costs_nothing_that_was_acknowledged(void)
 			for (int i = 0; i < LANES; i++)
 				redo_checkpoint(s, &s->lanes[i].redo);
 			faults(NULL);
-			crash(&s, false);
+			crash(&s);
 			CHECK(spool_lock(s) == OK);
 			for (size_t i = 0; i < CROWD; i++) {
 				refused += c.result[i] != OK;
@@ -284,7 +386,7 @@ r10_5_a_log_whose_files_could_not_be_made_durable_is_kept(void)
 }
 
 static void
-r10_6_a_quiet_spool_keeps_no_log(void)
+r10_7_a_quiet_spool_keeps_no_log(void)
 {
 	struct spool *s = spool_up(SYNC_AUTO);
 	struct spool_msg m;
@@ -300,8 +402,12 @@ SUITE(redo, TASK_TEST(r10_1_what_was_acknowledged_is_put_back_whatever_a_crash_m
     TASK_TEST(r10_2_after_a_checkpoint_the_log_stands_for_nothing),
     TASK_TEST(r10_2_nor_when_nothing_came_after_it),
     TASK_TEST(r10_2_the_end_of_the_process_is_a_checkpoint),
-    TASK_TEST(r10_3_what_was_removed_stays_so_when_only_a_process_died),
+    TASK_TEST(r10_3_a_log_whose_writer_lives_is_left_alone),
+    TASK_TEST(r10_3_what_a_process_leaves_behind_is_tidied_up_by_who_has_the_lock),
+    TASK_TEST(r10_6_what_was_finished_is_not_put_back),
+    TASK_TEST(r10_6_notes_last_for_two_minutes_and_not_for_ever),
+    TASK_TEST(r10_6_half_a_note_is_none_and_old_messages_need_none),
     TASK_TEST(r10_4_no_record_is_believed_behind_a_damaged_one),
     TASK_TEST(r10_5_a_disk_that_fails_costs_nothing_that_was_acknowledged),
     TASK_TEST(r10_5_a_log_whose_files_could_not_be_made_durable_is_kept),
-    TASK_TEST(r10_6_a_quiet_spool_keeps_no_log));
+    TASK_TEST(r10_7_a_quiet_spool_keeps_no_log));
