@@ -29,7 +29,8 @@ struct cmd {
 	C("dns",        cmd_dns,       "ask the running resolver for a name") \
 	C("route",      cmd_route,     "where mail to an address would go, and why") \
 	C("conf",       cmd_conf,      "show and change settings") \
-	C("queue",      cmd_queue,     "list and change what is queued")
+	C("queue",      cmd_queue,     "list and change what is queued") \
+	C("explain",    cmd_explain,   "why mail waits, and what will be done about it")
 /* Names in $command_directory that are links to postroad; -c DIR goes before or among their own flags. */
 #define COMMAND_LINKS(C) \
 	C("sendmail",   cmd_sendmail,  "hand in a message") \
@@ -40,6 +41,7 @@ struct cmd {
 	C("postqueue",  cmd_postqueue, "list and flush the queue") \
 	C("postsuper",  cmd_postsuper, "change what is queued") \
 	C("postcat",    cmd_postcat,   "show a queued message") \
+	C("qshape",     cmd_qshape,    "mail in the queue by domain and age") \
 	C("postconf",   cmd_postconf,  "show and change settings")
 
 #define C(name, fn, help) int fn(struct cmd *c, int argc, char **argv);

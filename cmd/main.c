@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "util/fault.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -40,31 +41,6 @@ usage(FILE *out, int status)
 	for (size_t i = 0; i < countof(links); i++)
 		fprintf(out, "  %-10s %s\n", links[i].name, links[i].help);
 	return status;
-}
-
-void
-cmd_warn(const struct cmd *c, const char *fmt, ...)
-{
-	va_list ap;
-
-	fflush(stdout);
-	fprintf(stderr, "%s: ", c->name);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-}
-
-bool
-cmd_params(const struct cmd *c, struct params *p)
-{
-	struct str why, line;
-
-	if (params_load(p, c->dir, NULL, 0) == OK)
-		return true;
-	for (why = str_of(err_why()); str_cut(&why, '\n', &line);)
-		cmd_warn(c, "%.*s", STR_ARG(line));
-	return false;
 }
 
 /* Take the flags that stand before the subcommand; the index of the first word that is none, or -1.
@@ -138,6 +114,7 @@ main(int argc, char **argv)
 	const struct named *what = find(links, countof(links), last_part(argv[0]));
 	int at;
 
+	fault_init("postroad");
 	if (what)
 		return run_link(&c, what, argc, argv);
 	if (argc == 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0))

@@ -47,6 +47,16 @@ msg_name(unsigned tag)
 	return tag < MSG_TAG_COUNT ? table[tag].name : "?";
 }
 
+const char *
+sched_why_text(enum sched_why why)
+{
+#define W(tag, text) text,
+	static const char *const texts[] = { SCHED_WHYS(W) };
+#undef W
+
+	return (unsigned)why < WHY_COUNT ? texts[why] : "?";
+}
+
 static bool
 has_word(const char *list, struct str word)
 {

@@ -130,14 +130,25 @@
 	F(u16, pref) \
 	F(str, text)
 
-/* An operator's command to qmgr.  op: enum queue_op; by: enum queue_by; what: the id, address or domain; limit: most messages
- * (0: all); dry: only count.  Answered by ITEM ... (list) and COUNTED. */
+/* An operator's request to qmgr.  op: enum queue_op; select: one msg_select, what it is about; dry: only say what would be done.
+ * Answered by ITEM ... (LIST), SITE ... (SITES), EVENTS ... (HISTORY) or CHANGED ... (all others), then COUNTED. */
 #define MSG_QUEUE(F) \
 	F(u32, request) \
 	F(u8,  op) \
-	F(u8,  by) \
 	F(u8,  dry) \
-	F(str, what)
+	F(str, select)
+
+/* Which messages: all of what is said must hold; what is empty or 0 says nothing.  ids: u64 ...; the next four: text ..., patterns as in
+ * mail/select.h; before and after: time of arrival, us since 1970; states: bits of mail/select.h. */
+#define MSG_SELECT(F) \
+	F(str, ids) \
+	F(str, senders) \
+	F(str, rcpts) \
+	F(str, destinations) \
+	F(str, reasons) \
+	F(i64, before) \
+	F(i64, after) \
+	F(u8,  states)
 
 /* One message of a listing.  dir: enum spool_dir, active: being delivered or ready.  rcpts: msg_item_rcpt ... (those not finished) */
 #define MSG_ITEM(F) \
@@ -151,19 +162,54 @@
 	F(str, sender) \
 	F(str, rcpts)
 
+/* index: its place in the envelope; why: enum sched_why; next_try: 0 when it is not known. */
 #define MSG_ITEM_RCPT(F) \
+	F(u32, index) \
 	F(str, addr) \
 	F(str, orig) \
+	F(u8,  why) \
+	F(str, esc) \
 	F(str, reason) \
 	F(u32, attempts) \
 	F(i64, next_try) \
 	F(str, transport) \
 	F(str, nexthop)
 
-/* matched: messages the command applied to (or would have); err and why when it could not be done. */
+/* A destination as the scheduler sees it.  window, limit, busy: deliveries at once, limit 0: any number; times: us since 1970, 0:
+ * not so; agents: processes of its transport that are there; waiting: parcels of mail; reason: why it was last found down. */
+#define MSG_SITE(F) \
+	F(u32, request) \
+	F(str, transport) \
+	F(str, nexthop) \
+	F(u32, window) \
+	F(u32, limit) \
+	F(u32, busy) \
+	F(i64, dead_since) \
+	F(i64, next_probe) \
+	F(i64, pause_until) \
+	F(u32, agents) \
+	F(i64, missing_since) \
+	F(u8,  deferred) \
+	F(u32, waiting) \
+	F(str, reason)
+
+/* The next records of a message's journal: jrn_record ... of spool.h. */
+#define MSG_EVENTS(F) \
+	F(u32, request) \
+	F(str, records)
+
+/* Messages that a request was applied to (or would have been); ids: u64 ... */
+#define MSG_CHANGED(F) \
+	F(u32, request) \
+	F(str, ids)
+
+/* The end of an answer.  matched: how many; missing: ids (u64 ...) that were asked for and are not there; partial: there are more messages
+ * than could be looked at; err and why when it could not be done. */
 #define MSG_COUNTED(F) \
 	F(u32, request) \
 	F(u32, matched) \
+	F(str, missing) \
+	F(u8,  partial) \
 	F(u32, err) \
 	F(str, why)
 
@@ -190,13 +236,16 @@
 	M(ANSWER,  msg_answer,    "resolver",     "any",      MSG_ANSWER) \
 	M(QUEUE,   msg_queue,     "cmd",          "qmgr",     MSG_QUEUE) \
 	M(ITEM,    msg_item,      "qmgr",         "cmd",      MSG_ITEM) \
+	M(SITE,    msg_site,      "qmgr",         "cmd",      MSG_SITE) \
+	M(EVENTS,  msg_events,    "qmgr",         "cmd",      MSG_EVENTS) \
+	M(CHANGED, msg_changed,   "qmgr",         "cmd",      MSG_CHANGED) \
 	M(COUNTED, msg_counted,   "qmgr",         "cmd",      MSG_COUNTED) \
 	M(PING,    msg_ping,      "cmd",          "qmgr",     MSG_PING) \
 	M(PONG,    msg_pong,      "qmgr",         "cmd",      MSG_PONG)
 /* Parts of the above. */
 #define MESSAGE_PARTS(M) \
 	M(msg_rcpt, MSG_RCPT) M(msg_outcome, MSG_OUTCOME) M(msg_failed, MSG_FAILED) \
-	M(msg_record, MSG_RECORD) M(msg_item_rcpt, MSG_ITEM_RCPT)
+	M(msg_record, MSG_RECORD) M(msg_item_rcpt, MSG_ITEM_RCPT) M(msg_select, MSG_SELECT)
 
 #define M(tag, rec, from, to, fields) MSG_##tag##_TAG,
 enum msg_tag { MESSAGES(M) MSG_TAG_COUNT };
@@ -217,8 +266,34 @@ enum rcpt_action { ACTION_DELIVERED, ACTION_RELAYED, ACTION_PASSED, ACTION_EXPAN
 enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_SUCCESS };
 /* SITE_OK: it spoke SMTP with us; SITE_DOWN: no connection or no handshake; SITE_UNKNOWN: nothing learnt. */
 enum site_state { SITE_OK, SITE_DOWN, SITE_UNKNOWN };
-enum queue_op { QUEUE_LIST, QUEUE_FLUSH, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REQUEUE, QUEUE_EXPIRE };
-enum queue_by { BY_ALL, BY_ID, BY_SENDER, BY_RECIPIENT, BY_DESTINATION };
+/* EXPIRE leaves what is on hold until it is released, EXPIRE_HELD releases it.  READ: these ids are new in the spool, read them; with
+ * dry: some will be (when the channel ends without the other word, the whole spool is read). */
+enum queue_op {
+	QUEUE_LIST, QUEUE_FLUSH, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REQUEUE, QUEUE_EXPIRE, QUEUE_EXPIRE_HELD,
+	QUEUE_READ, QUEUE_SITES, QUEUE_HISTORY, QUEUE_OP_COUNT
+};
+
+/* Why a recipient is not being delivered. */
+#define SCHED_WHYS(W) \
+	W(DONE,      "finished") \
+	W(NOTICE,    "failed; a notice is due") \
+	W(FLIGHT,    "being delivered") \
+	W(TURN,      "waiting for its turn") \
+	W(WINDOW,    "the destination has as many deliveries as it may") \
+	W(CAPACITY,  "all delivery agents are busy") \
+	W(RATE,      "pause between deliveries to the destination") \
+	W(DEFERRED,  "deferred, to be tried again") \
+	W(SITE,      "delivery temporarily suspended") \
+	W(TRANSPORT, "mail transport unavailable") \
+	W(DEFER,     "deferred transport") \
+	W(HELD,      "on hold") \
+	W(MOVING,    "being moved on disk") \
+	W(ROUTE,     "its route is being looked up") \
+	W(UNKNOWN,   "the mail system is down")
+#define W(tag, text) WHY_##tag,
+enum sched_why { SCHED_WHYS(W) WHY_COUNT };
+#undef W
+const char *sched_why_text(enum sched_why why);
 
 uint32_t    msg_schema(void);
 const char *msg_name(unsigned tag);                    /* "ENTERED"; "?" for none of ours */

@@ -99,6 +99,8 @@
 	P(text, config_directory,                   "",                 0, 4096, "Where main.cf and master.cf were read from; cannot be set.") \
 	P(text, alternate_config_directories,       "",                 0, 4096, "Other configuration directories that set-gid commands may use.") \
 	P(text, setgid_group,                       "postdrop",         1, 64, "Group of maildrop and of the set-gid commands.") \
+	P(text, authorized_mailq_users,             "static:anyone",    0, 4096, "Users who may look at the queue: names, or tables that list them.") \
+	P(text, authorized_flush_users,             "static:anyone",    0, 4096, "Users who may flush the queue: names, or tables that list them.") \
 	P(text, authorized_submit_users,            "static:anyone",    0, 4096, "Users who may hand in mail with sendmail: names, or tables that list them.") \
 	P(text, default_database_type,              "hash",             1, 16, "Type of lookup tables that are named without one.") \
 	P(text, alias_maps,                         "hash:/etc/aliases", 0, 4096, "Alias tables that local looks names up in, aliases(5).") \

@@ -177,7 +177,8 @@ setup_directories(struct master *m)
 	TRY(make_spool(&m->params, &o));
 	TRY(make_qmgr_lock(&o));
 	TRY(make_directory("private", 0700, &o));
-	return make_directory("public", 0710, &o);
+	/* Whoever may know the name of a socket in there may speak to it: its owner looks at who that is. */
+	return make_directory("public", 0711, &o);
 }
 
 enum err

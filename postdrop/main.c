@@ -5,7 +5,6 @@
  * durable. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,8 +15,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "mail/maps.h"
 #include "mail/params.h"
+#include "mail/users.h"
 #include "spool/layout.h"
 #include "spool/maildrop.h"
 #include "util/log.h"
@@ -166,22 +165,10 @@ config_is_allowed(const char *dir)
 static bool
 user_is_allowed(const struct params *p, const char *dir)
 {
-	const struct passwd *pw = getpwuid(getuid());
-	struct str who = str_of(p->authorized_submit_users),
-		   name = str_of(pw ? pw->pw_name : "unknown");
-	struct buf value = BUF(4096);
-	struct maps *m = NULL;
-	bool found = false;
+	struct user u;
 
-	if (getuid() == 0 || str_eq(who, STR("static:anyone")) || list_has(who, name, false))
-		return true;
-	if (str_find(who, ':') < who.n &&
-	    maps_open(who, "authorized_submit_users", dir, &m) == OK &&
-	    maps_find(m, name, 0, &value, &found) != OK)
-		found = false;
-	maps_close(&m);
-	buf_free(&value);
-	return found;
+	user_look_up(getuid(), &u);
+	return user_is_among(&u, p->authorized_submit_users, "authorized_submit_users", dir);
 }
 
 /* -- the message -- */

@@ -7,7 +7,7 @@
 #include "util/mem.h"
 #include "util/net.h"
 
-enum { HELLO_SECONDS = 10, SWEEP_SOON_SECONDS = 6 };
+enum { SWEEP_SOON_SECONDS = 6, STRANGERS_MAX = 50, STRANGER_SECONDS = 30, STRANGER_FRAME_MAX = 64 << 10 };
 
 static enum peer_kind
 kind_of(struct str role)
@@ -87,7 +87,7 @@ got(struct peer *p, uint16_t tag, struct str body)
 	struct msg_bounced bounced;
 	struct msg_queue queue;
 
-	if (!msg_allowed(tag, str_of(p->role), STR("qmgr")))
+	if (!msg_allowed(tag, str_of(p->role), STR("qmgr")) || (!p->trusted && tag != MSG_QUEUE_TAG))
 		return fail(E_IPC, "%s is not for %s to send", msg_name(tag), p->role);
 	switch (tag) {
 	case MSG_ENTERED_TAG:
@@ -111,23 +111,26 @@ got(struct peer *p, uint16_t tag, struct str body)
 	}
 }
 
-/* Only processes of this mail system, and root, may tell us things. */
+/* Only processes of this mail system, and root, may tell us things; any other may ask how it stands (queue_allowed()), but not
+ * many at once, and not sit there and say nothing. */
 static enum err
-check_peer(int fd)
+check_peer(int fd, struct peer *p)
 {
-	unsigned uid;
 	int pid;
 
-	TRY(net_peer_cred(fd, &pid, &uid));
-	return uid == 0 || uid == getuid()
-		   ? OK
-		   : fail(E_PERM, "process %d of uid %u may not talk to qmgr", pid, uid);
+	TRY(net_peer_cred(fd, &pid, &p->uid));
+	p->trusted = p->uid == 0 || p->uid == getuid();
+	if (!p->trusted && qmgr.strangers >= STRANGERS_MAX)
+		return fail(E_PERM, "process %d of uid %u: %d users are asking already", pid, p->uid, STRANGERS_MAX);
+	return OK;
 }
 
 static void
 welcome(struct peer *p, const struct msg_hello *h)
 {
 	p->kind = kind_of(h->role);
+	if (!p->trusted && p->kind != PEER_CMD)
+		p->kind = PEER_NOBODY;
 	snprintf(p->role, sizeof p->role, "%.*s", STR_ARG(h->role));
 	snprintf(p->name, sizeof p->name, "%.*s", STR_ARG(h->name));
 	qmgr_event();
@@ -159,7 +162,8 @@ serve_peer(struct peer *p)
 	if (p->kind == PEER_NOBODY)
 		return fail(E_IPC, "role %s has no business here", p->role);
 	for (;;) {
-		TRY(ipc_recv(p->ipc, &tag, &body, TIME_NEVER));
+		TRY(ipc_recv(p->ipc, &tag, &body,
+		    p->trusted ? TIME_NEVER : time_after(time_now(), STRANGER_SECONDS)));
 		qmgr_event();
 		TRY(got(p, tag, body));
 		qmgr_kick();
@@ -179,7 +183,25 @@ run_peer(void *arg)
 	if (p->agent)
 		sched_agent_gone(qmgr.sched, &p->agent);
 	notice_peer_gone(p);
+	/* What it had put there before it died would not be found before the next start. */
+	qmgr.overflow |= p->loading;
+	qmgr.strangers -= !p->trusted;
 	qmgr_kick();
+	ipc_free(&p->ipc);
+	free(p);
+}
+
+static void
+begin_peer(struct peer *p, int fd)
+{
+	p->kind = PEER_NOBODY;
+	p->ipc = ipc_new(fd, p->trusted ? QMGR_FRAME_MAX : STRANGER_FRAME_MAX, 0);
+	list_push(&qmgr.peers, &p->link);
+	qmgr.strangers += !p->trusted;
+	if ((p->task = task_start(&qmgr.tasks, "peer", run_peer, p)) != NULL)
+		return;
+	qmgr.strangers -= !p->trusted;
+	list_remove(&p->link);
 	ipc_free(&p->ipc);
 	free(p);
 }
@@ -190,14 +212,14 @@ accept_peers(void *arg)
 	int listen_fd = *(int *)arg;
 
 	for (;;) {
+		struct peer *p, asks = { 0 };
 		struct addr from;
-		struct peer *p;
 		int fd;
 		enum err e = net_accept(listen_fd, &fd, &from, TIME_NEVER);
 
 		if (e == E_STOPPED || e == E_EOF || service_phase() != PHASE_RUN)
 			return;
-		if (e != OK || check_peer(fd) != OK || task_fd_add(fd) != OK) {
+		if (e != OK || check_peer(fd, &asks) != OK || task_fd_add(fd) != OK) {
 			log_warn("channel: %s", err_why());
 			if (e == OK)
 				close(fd);
@@ -206,14 +228,8 @@ accept_peers(void *arg)
 			continue;
 		}
 		p = mem_new(sizeof *p);
-		p->kind = PEER_NOBODY;
-		p->ipc = ipc_new(fd, QMGR_FRAME_MAX, 0);
-		list_push(&qmgr.peers, &p->link);
-		if ((p->task = task_start(&qmgr.tasks, "peer", run_peer, p)) == NULL) {
-			list_remove(&p->link);
-			ipc_free(&p->ipc);
-			free(p);
-		}
+		*p = asks;
+		begin_peer(p, fd);
 	}
 }
 

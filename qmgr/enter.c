@@ -107,7 +107,8 @@ enter_view(const struct spool_view *v)
 		.size = v->msg.size,
 		.content_at = v->msg.content_at,
 		.flags = v->msg.flags,
-		.sender = v->msg.sender };
+		.sender = v->msg.sender,
+		.forced = v->forced };
 	struct sched_rcpt *rcpts;
 	size_t n = 0;
 

@@ -26,6 +26,9 @@ struct peer {             /* a channel */
 	enum peer_kind kind;
 	bool retired; /* wants no more work */
 	struct agent *agent; /* of PEER_AGENT; NULL once it has retired and is idle */
+	unsigned uid;
+	bool trusted; /* root, or of this mail system; others may look, and flush */
+	bool loading; /* it puts files into the spool, and has not yet said that they are there */
 	char role[32], name[128];
 };
 
@@ -55,7 +58,8 @@ struct qmgr {
 	struct map gone;  /* ids removed meanwhile, which they must not bring back */
 	struct list gone_list;
 	bool rebuilt; /* all that was in the spool at the start is known */
-	struct wait rebuild_done;
+	struct wait more_read; /* some more of that, or all, has been entered */
+	unsigned strangers; /* channels of those who are not trusted */
 	struct wait sweep; /* look for unknown messages now */
 	struct time next_sweep;
 };

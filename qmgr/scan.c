@@ -85,6 +85,7 @@ enter_some(void)
 		spool_view_fini(&some[i]);
 	}
 	free(some);
+	wait_wake_all(&qmgr.more_read);
 	return left;
 }
 
@@ -270,7 +271,7 @@ read_spool(void *arg)
 	read_with(read_all, NULL);
 	report();
 	qmgr.rebuilt = true;
-	wait_wake_all(&qmgr.rebuild_done);
+	wait_wake_all(&qmgr.more_read);
 	qmgr.next_sweep = time_after(time_now(), FIRST_SWEEP_SECONDS);
 	while (!task_stopping()) {
 		if (wait_park(&qmgr.sweep, qmgr.next_sweep) == E_STOPPED)
@@ -298,7 +299,7 @@ scan_start(void)
 	if ((found.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0 || task_fd_add(found.fd) != OK)
 		log_fatal("eventfd");
 	wait_init(&qmgr.sweep);
-	wait_init(&qmgr.rebuild_done);
+	wait_init(&qmgr.more_read);
 	if (task_start(&qmgr.tasks, "read spool", read_spool, NULL) == NULL)
 		log_fatal("no memory for a task");
 }

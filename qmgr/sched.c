@@ -72,7 +72,8 @@ sched_view(const struct message *m, struct sched_msg *out)
 		.size = m->size,
 		.content_at = m->content_at,
 		.flags = m->flags,
-		.sender = message_sender(m) };
+		.sender = message_sender(m),
+		.forced = m->forced };
 }
 
 uint64_t
@@ -121,16 +122,6 @@ sched_failed(const struct message *m, uint32_t i, struct msg_failed *out)
 		.mta = reason_part(r->why, REASON_MTA),
 		.diag = reason_part(r->why, REASON_DIAG) };
 	return true;
-}
-
-const char *
-sched_why_text(enum sched_why why)
-{
-#define W(tag, text) text,
-	static const char *const texts[] = { SCHED_WHYS(W) };
-#undef W
-
-	return texts[why];
 }
 
 static const struct parcel *

@@ -80,6 +80,7 @@ struct sched_msg {
 	uint32_t       content_at;
 	uint32_t       flags;
 	struct str     sender;
+	bool           forced;                         /* to be returned: an operator said so */
 };
 
 /* All text is borrowed for the call.  `active` is called when a message that had nothing to be tried now has, pending tells how
@@ -144,7 +145,7 @@ void          sched_routed(struct sched *s, uint64_t id, const struct sched_rout
 void          sched_pause(struct sched *s, bool pause);
 
 /* -- operator -- */
-/* QUEUE_FLUSH HOLD RELEASE DELETE EXPIRE on one message; false: it does not apply.  m may be gone afterwards. */
+/* QUEUE_FLUSH HOLD RELEASE DELETE EXPIRE EXPIRE_HELD on one message; false: it does not apply.  m may be gone afterwards. */
 bool          sched_op(struct sched *s, struct message *m, enum queue_op op);
 /* Route it anew, attempts forgotten.  False: it is being delivered just now. */
 bool          sched_requeue(struct sched *s, struct message *m);
@@ -167,26 +168,6 @@ bool            sched_active(const struct message *m);         /* something of i
 uint32_t        sched_in_flight(const struct message *m);
 bool            sched_forced(const struct message *m);         /* told to expire */
 
-#define SCHED_WHYS(W) \
-	W(DONE,      "finished") \
-	W(NOTICE,    "failed; a notice is due") \
-	W(FLIGHT,    "being delivered") \
-	W(TURN,      "waiting for its turn") \
-	W(WINDOW,    "the destination has as many deliveries as it may") \
-	W(CAPACITY,  "all delivery agents are busy") \
-	W(RATE,      "pause between deliveries to the destination") \
-	W(DEFERRED,  "deferred, to be tried again") \
-	W(SITE,      "delivery temporarily suspended") \
-	W(TRANSPORT, "mail transport unavailable") \
-	W(DEFER,     "deferred transport") \
-	W(HELD,      "on hold") \
-	W(MOVING,    "being moved on disk") \
-	W(ROUTE,     "its route is being looked up")
-#define W(tag, text) WHY_##tag,
-enum sched_why { SCHED_WHYS(W) WHY_COUNT };
-#undef W
-const char *sched_why_text(enum sched_why why);
-
 /* Why the recipient at place i is not being delivered.  text: the words of the last attempt, or of what it waits for; empty
  * when there was none.  next_try 0: as soon as it can be. */
 struct sched_explained {
@@ -197,9 +178,10 @@ struct sched_explained {
 };
 void            sched_explain(const struct sched *s, const struct message *m, uint32_t i, struct sched_explained *out);
 
-/* A walk over all messages in order of entry, which may be interrupted and during which any may go. */
-struct sched_cursor { struct list link; struct message *next; };
-void            sched_walk(struct sched *s, struct sched_cursor *c);
+/* A walk in order of entry over the messages that there are now, which may be interrupted and during which any may go.  One that
+ * follows takes in those that enter meanwhile as well: after NULL there may be more; follow may be set to false on the way. */
+struct sched_cursor { struct list link; struct message *next, *last; bool follow; };
+void            sched_walk(struct sched *s, struct sched_cursor *c, bool follow);
 struct message *sched_walk_next(struct sched *s, struct sched_cursor *c);      /* NULL at the end */
 void            sched_walk_end(struct sched_cursor *c);
 
@@ -210,6 +192,18 @@ struct sched_stats {
 void            sched_stats(const struct sched *s, struct sched_stats *out);
 /* Seconds the transport has been without any agent; 0: it has one. */
 int64_t         sched_transport_missing(const struct sched *s, struct str transport);
+/* All destinations, in no order; fn may not call back. */
+struct sched_site {
+	struct str  transport, nexthop;
+	uint32_t    window, limit, busy;               /* deliveries at once; limit 0: any number */
+	struct wall dead_since, next_probe, pause_until;       /* 0: not so */
+	uint32_t    agents;                            /* of the transport */
+	struct wall missing_since;                     /* no agent has been there; 0: not so */
+	bool        deferred;                          /* waits for a flush */
+	uint32_t    waiting;                           /* parcels of mail, those being delivered included */
+	struct str  reason;                            /* why it was last found down */
+};
+void            sched_sites(const struct sched *s, void (*fn)(void *arg, const struct sched_site *site), void *arg);
 /* Window, deliveries under way, and whether dead; false: no such destination. */
 bool            sched_destination(const struct sched *s, struct str transport, struct str nexthop, double *window,
                                   uint32_t *busy, bool *dead);

@@ -261,7 +261,7 @@ void         delivery_end(struct sched *s, struct delivery *del);
 struct result { enum site_state site; struct str site_text; const struct msg_outcome *outcomes; size_t n; };
 void         delivery_result(struct sched *s, struct delivery *del, const struct result *result);
 void         record_rcpt(struct sched *s, struct message *m, const struct rcpt *r, enum jrn_type type, int64_t next_try);
-void         record_requeued(struct sched *s, struct message *m);
+void         record_message(struct sched *s, struct message *m, enum jrn_type type);     /* of it as a whole */
 void         records_flush(struct sched *s, struct message *m);
 void         message_settle(struct sched *s, struct message *m);       /* m may be gone afterwards */
 void         message_free(struct sched *s, struct message *m);
@@ -269,6 +269,7 @@ void         message_unlink(struct sched *s, struct message *m);       /* from t
 
 /* sched_op.c */
 void         message_stop(struct sched *s, struct message *m);         /* all of it G_HELD */
+void         message_expire(struct sched *s, struct message *m);       /* all that is not being delivered: an operator's word */
 
 /* sched_enter.c */
 void         message_link(struct sched *s, struct message *m);

@@ -332,6 +332,38 @@ sched_reload(struct sched *s, const struct sched_settings *settings)
 	}
 }
 
+/* A time of the scheduler's clock on the calendar. */
+static struct wall
+calendar(const struct sched *s, int64_t at)
+{
+	return (struct wall){ s->wall + (at - s->now) };
+}
+
+void
+sched_sites(const struct sched *s, void (*fn)(void *arg, const struct sched_site *site), void *arg)
+{
+	const struct wall never = { 0 };
+	struct map_iter it = { 0 };
+
+	for (struct map_node *n; (n = map_next(&s->dests, &it)) != NULL;) {
+		const struct dest *d = container_of(n, struct dest, node);
+		bool dead = d->state == DEST_DEAD;
+
+		fn(arg, &(struct sched_site){ .transport = d->t->node.key, .nexthop = d->nexthop,
+			    .window = (uint32_t)d->window,
+			    .limit = d->t->limits.concurrency == UINT32_MAX ? 0 : d->t->limits.concurrency,
+			    .busy = d->busy,
+			    .dead_since = dead ? calendar(s, d->dead_since) : never,
+			    .next_probe = dead ? calendar(s, d->probe_at) : never,
+			    .pause_until = d->rate_at > s->now ? calendar(s, d->rate_at) : never,
+			    .agents = d->t->agents,
+			    .missing_since = d->t->agents ? never : calendar(s, d->t->missing_since),
+			    .deferred = d->t->limits.deferred,
+			    .waiting = d->refs,
+			    .reason = reason_part(d->why, REASON_TEXT) });
+	}
+}
+
 bool
 sched_destination(const struct sched *s, struct str transport, struct str nexthop, double *window,
     uint32_t *busy, bool *dead)

@@ -28,9 +28,9 @@ record_put(struct sched *s, struct message *m, const struct jrn_record *r)
 	struct records *rec = records_get(s, m);
 
 	ENSURE(jrn_record_put(&rec->buf, r));
-	/* A deferral that is forgotten costs one early attempt; the others would cost a second copy
-	 * or a second notice. */
-	if (r->type == JRN_T_SENT || r->type == JRN_T_NOTICED)
+	/* A deferral that is forgotten costs one early attempt; the others would cost a second copy,
+	 * a second notice, or an operator's word. */
+	if (r->type == JRN_T_SENT || r->type == JRN_T_NOTICED || r->type == JRN_T_EXPIRE)
 		rec->durable = true;
 	if (rec->buf.n > RECORDS_ENOUGH)
 		records_flush(s, m);
@@ -53,10 +53,9 @@ record_rcpt(
 }
 
 void
-record_requeued(struct sched *s, struct message *m)
+record_message(struct sched *s, struct message *m, enum jrn_type type)
 {
-	record_put(
-	    s, m, &(struct jrn_record){ .type = JRN_T_REQUEUED, .at = s->wall, .index = JRN_ALL });
+	record_put(s, m, &(struct jrn_record){ .type = (uint8_t)type, .at = s->wall, .index = JRN_ALL });
 }
 
 static void

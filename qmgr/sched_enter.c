@@ -62,6 +62,17 @@ message_link(struct sched *s, struct message *m)
 	m->next = s->ids[at];
 	s->ids[at] = m;
 	list_push(&s->all, &m->all);
+	LIST_EACH (&s->cursors, c, struct sched_cursor, link)
+		if (c->follow) {
+			c->next = c->next ? c->next : m;
+			c->last = m;
+		}
+}
+
+static struct message *
+neighbour(const struct sched *s, struct list *link)
+{
+	return link == &s->all ? NULL : container_of(link, struct message, all);
 }
 
 void
@@ -72,11 +83,14 @@ message_unlink(struct sched *s, struct message *m)
 	while (*slot != m)
 		slot = &(*slot)->next;
 	*slot = m->next;
-	LIST_EACH (&s->cursors, c, struct sched_cursor, link)
+	LIST_EACH (&s->cursors, c, struct sched_cursor, link) {
+		bool both = c->next == m && c->last == m;
+
 		if (c->next == m)
-			c->next = m->all.next == &s->all
-				      ? NULL
-				      : container_of(m->all.next, struct message, all);
+			c->next = both ? NULL : neighbour(s, m->all.next);
+		if (c->last == m)
+			c->last = both ? NULL : neighbour(s, m->all.prev);
+	}
 	list_remove(&m->all);
 }
 
@@ -217,7 +231,8 @@ message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 		.failed = (uint32_t)(p->n - p->pending),
 		.sender_n = (uint16_t)in->sender.n,
 		.dir = (uint8_t)in->dir,
-		.held = in->dir == SPOOL_HOLD };
+		.held = in->dir == SPOOL_HOLD,
+		.forced = in->forced };
 	text = pack((char *)(uintptr_t)message_text(m), in->sender);
 	for (size_t i = 0; i < p->n; i++) {
 		struct rcpt *r = message_rcpts(m) + i;
@@ -234,6 +249,10 @@ message_start(struct sched *s, struct message *m, const struct plan *p)
 {
 	if (m->held)
 		return;
+	if (m->forced) {
+		message_expire(s, m);
+		return;
+	}
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++) {
 		int64_t wait = p->v[g->first].in->next_try.us - s->wall;
 

@@ -44,6 +44,22 @@ op_hold(struct sched *s, struct message *m)
 	return true;
 }
 
+void
+message_expire(struct sched *s, struct message *m)
+{
+	struct reason *why = reason_get(
+	    s, STR("4.4.7"), STR("message expired by the administrator"), STR(""), STR(""));
+
+	for (struct parcel *g = m->parcels + m->nparcels; g-- > m->parcels;)
+		if (g->state != G_DONE && g->state != G_FLIGHT) {
+			struct dest *d = g->dest;
+
+			parcel_expire(s, g, why);
+			dest_place(s, d);
+		}
+	reason_put(s, &why);
+}
+
 static bool
 op_release(struct sched *s, struct message *m)
 {
@@ -52,7 +68,12 @@ op_release(struct sched *s, struct message *m)
 	m->held = false;
 	/* Off hold on disk first: a crash must not put it back. */
 	move_to(s, m, SPOOL_DEFERRED);
-	start_parcels(s, m);
+	if (m->forced) {
+		message_expire(s, m);
+		message_settle(s, m);
+	} else {
+		start_parcels(s, m);
+	}
 	return true;
 }
 
@@ -84,24 +105,20 @@ op_delete(struct sched *s, struct message *m)
 	return true;
 }
 
+/* What is on hold stays there, and is returned when it is released. */
 static bool
-op_expire(struct sched *s, struct message *m)
+op_expire(struct sched *s, struct message *m, bool release)
 {
-	struct reason *why;
-
-	if (m->pending == 0)
+	if (m->pending == 0 || (m->forced && m->held && !release))
 		return false;
 	m->forced = true;
-	why = reason_get(
-	    s, STR("4.4.7"), STR("message expired by the administrator"), STR(""), STR(""));
-	for (struct parcel *g = m->parcels + m->nparcels; g-- > m->parcels;)
-		if (g->state != G_DONE && g->state != G_FLIGHT) {
-			struct dest *d = g->dest;
-
-			parcel_expire(s, g, why);
-			dest_place(s, d);
-		}
-	reason_put(s, &why);
+	if (m->held && !release) {
+		record_message(s, m, JRN_T_EXPIRE);
+		records_flush(s, m);
+		return true;
+	}
+	m->held = false;
+	message_expire(s, m);
 	message_settle(s, m);
 	return true;
 }
@@ -121,12 +138,12 @@ sched_op(struct sched *s, struct message *m, enum queue_op op)
 	case QUEUE_DELETE:
 		return op_delete(s, m);
 	case QUEUE_EXPIRE:
-		return op_expire(s, m);
-	case QUEUE_LIST:
-	case QUEUE_REQUEUE:
-		break;
+		return op_expire(s, m, false);
+	case QUEUE_EXPIRE_HELD:
+		return op_expire(s, m, true);
+	default:
+		return false;
 	}
-	return false;
 }
 
 void
@@ -143,24 +160,27 @@ sched_requeue(struct sched *s, struct message *m)
 {
 	if (m->inflight || m->deleted || m->bouncing || m->moving)
 		return false;
-	record_requeued(s, m);
+	record_message(s, m, JRN_T_REQUEUED);
 	records_flush(s, m);
 	for (uint32_t i = 0; i < m->nrcpts; i++)
 		message_rcpts(m)[i].attempts = 0;
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
 		g->passed = false;
 	message_stop(s, m);
-	if (!m->held)
+	/* What was on hold is so no longer. */
+	if (!op_release(s, m))
 		start_parcels(s, m);
 	return true;
 }
 
 void
-sched_walk(struct sched *s, struct sched_cursor *c)
+sched_walk(struct sched *s, struct sched_cursor *c, bool follow)
 {
-	struct list *first = list_first(&s->all);
-
-	c->next = first ? container_of(first, struct message, all) : NULL;
+	*c = (struct sched_cursor){ .follow = follow };
+	if (!list_empty(&s->all)) {
+		c->next = container_of(s->all.next, struct message, all);
+		c->last = container_of(s->all.prev, struct message, all);
+	}
 	list_push(&s->cursors, &c->link);
 }
 
@@ -169,9 +189,11 @@ sched_walk_next(struct sched *s, struct sched_cursor *c)
 {
 	struct message *m = c->next;
 
-	if (m)
-		c->next =
-		    m->all.next == &s->all ? NULL : container_of(m->all.next, struct message, all);
+	(void)s;
+	if (m == NULL || m == c->last)
+		c->next = c->last = NULL;
+	else
+		c->next = container_of(m->all.next, struct message, all);
 	return m;
 }
 

@@ -11,7 +11,7 @@
 #include "util/fault.h"
 
 /* An id that came twice (a clock set back across a restart) must not cost the message that had it first. */
-static int
+int
 rename_new(int root, const char *from, const char *to)
 {
 	struct stat st;

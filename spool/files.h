@@ -39,6 +39,9 @@ struct spool {
 	enum spool_sync sync;
 	bool            readonly;
 	mode_t          dir_mode, file_mode;
+	uid_t           owner_uid;                     /* what root makes here belongs to the spool's owner */
+	gid_t           owner_gid;
+	bool            give;                          /* … who is not root himself */
 	_Atomic bool    known[HASHES];                 /* incoming/HH exists and its name is durable */
 	int             lock_file;
 	struct batch   *batch;                         /* made with the first entry */
@@ -63,6 +66,10 @@ const char *spool_path(enum spool_dir d, uint64_t id, char out[SPOOL_PATH]);
 bool        spool_is_young(uint64_t id);
 
 void     spool_unref(struct spool *s);
+/* rename() that never replaces a message; errno tells. */
+int      rename_new(int root, const char *from, const char *to);
+/* What root has made below queue_directory goes to the spool's owner. */
+enum err spool_give(const struct spool *s, const char *path) MUST_USE;
 /* fsync() a directory by its name below queue_directory. */
 enum err spool_sync_dir(struct spool *s, const char *path) MUST_USE;
 /* Make a hash directory (being there already is fine) and its name durable. */
@@ -120,6 +127,8 @@ static inline uint64_t layout_end(const struct layout_header *h) { return h->con
 struct journal { struct str rest; uint64_t good; uint32_t seq; bool torn, damaged; };
 bool     journal_next(struct journal *j, struct str *payload);
 /* Replay all of it into v. */
+/* All records, as spool_history(). */
+enum err journal_records(const struct peek *k, struct buf *records, bool *cut) MUST_USE;
 enum err journal_replay(struct str all, struct spool_view *v) MUST_USE;
 
 #endif

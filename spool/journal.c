@@ -60,7 +60,7 @@ apply_to(struct spool_progress *p, const struct jrn_record *r)
 static bool
 sensible(const struct jrn_record *r, size_t nrcpts)
 {
-	return r->type >= JRN_T_SENT && r->type <= JRN_T_REQUEUED && (r->index == JRN_ALL || r->index < nrcpts);
+	return r->type >= JRN_T_SENT && r->type <= JRN_T_EXPIRE && (r->index == JRN_ALL || r->index < nrcpts);
 }
 
 /* A notice tells of what had failed by then; a later failure wants one of its own. */
@@ -81,6 +81,10 @@ apply(struct spool_view *v, const struct jrn_record *r)
 {
 	if (r->type == JRN_T_NOTICED) {
 		apply_notice(v, r->index);
+		return;
+	}
+	if (r->type == JRN_T_EXPIRE) {
+		v->forced = true;
 		return;
 	}
 	if (r->type == JRN_T_REQUEUED)
@@ -107,6 +111,61 @@ journal_replay(struct str all, struct spool_view *v)
 			apply(v, &r);
 		}
 	return j.damaged ? fail(E_CORRUPT, "the journal is damaged at entry %u", j.seq) : OK;
+}
+
+/* Records one after another need no frames of their own; the oldest make room. */
+static bool
+history_add(struct buf *to, struct str payload)
+{
+	struct jrn_record r;
+	struct str rest = buf_str(to);
+
+	if (buf_add(to, payload))
+		return true;
+	while (rest.n > to->max / 2 && jrn_record_take(&rest, &r))
+		;
+	buf_drop(to, to->n - rest.n);
+	(void)buf_add(to, payload);                    /* an entry larger than all the room is left out */
+	return false;
+}
+
+enum err
+journal_records(const struct peek *k, struct buf *records, bool *cut)
+{
+	size_t n = (size_t)(k->size - layout_end(&k->h));
+	struct journal j = { .seq = 0 };
+	struct str payload;
+	char *all;
+	enum err e;
+
+	if (k->size - layout_end(&k->h) > LAYOUT_JOURNAL_MAX)
+		return fail(E_CORRUPT, "the journal is too long");
+	all = mem_grow(NULL, n);
+	if ((e = peek_bytes(k, layout_end(&k->h), n, all)) == OK) {
+		j.rest = (struct str){ all, n };
+		while (journal_next(&j, &payload))
+			*cut |= records && !history_add(records, payload);
+	}
+	free(all);
+	return e;
+}
+
+enum err
+spool_history(struct spool *s, uint64_t id, struct buf *records, bool *cut)
+{
+	struct peek *k = mem_grow(NULL, sizeof *k);
+	char path[SPOOL_PATH];
+	enum spool_dir d;
+	enum err e = spool_find(s, id, &d);
+
+	*cut = false;
+	if (e == OK && (e = peek_open(k, s->root, spool_path(d, id, path), O_RDONLY, id)) == OK) {
+		if ((e = peek_check(k, d)) == OK)
+			e = journal_records(k, records, cut);
+		peek_close(k);
+	}
+	free(k);
+	return e;
 }
 
 static enum err

@@ -38,6 +38,14 @@ make_dir(struct spool *s, const char *path, bool *made)
 }
 
 enum err
+spool_give(const struct spool *s, const char *path)
+{
+	if (!s->give || fchownat(s->root, path, s->owner_uid, s->owner_gid, AT_SYMLINK_NOFOLLOW) == 0)
+		return OK;
+	return fail_errno("chown %s/%s", s->path, path);
+}
+
+enum err
 spool_sync_dir(struct spool *s, const char *path)
 {
 	int fd = sys_openat(s->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -59,6 +67,8 @@ spool_make_hash(struct spool *s, enum spool_dir d, unsigned hash)
 	bool made;
 
 	TRY(make_dir(s, spool_hash_path(d, hash, path), &made));
+	if (made)
+		TRY(spool_give(s, path));
 	return spool_sync_dir(s, spool_dir_name(d));
 }
 
@@ -108,6 +118,11 @@ open_root(struct spool *s)
 	if ((st.st_mode & 02070) == 02070) {
 		s->dir_mode = 02770;
 		s->file_mode = 0660;
+	}
+	if (geteuid() == 0 && fstatat(s->root, spool_dir_name(SPOOL_INCOMING), &st, 0) == 0) {
+		s->owner_uid = st.st_uid;
+		s->owner_gid = st.st_gid;
+		s->give = st.st_uid != 0;
 	}
 	return s->readonly ? OK : make_dirs(s);
 }

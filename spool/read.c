@@ -40,7 +40,7 @@ peek_open(struct peek *k, int dir, const char *path, int flags, uint64_t id)
 	enum err e;
 
 	k->id = id;
-	k->fd = sys_openat(dir, path, flags | O_CLOEXEC | O_NOFOLLOW, 0);
+	k->fd = sys_openat(dir, path, flags | O_CLOEXEC | (dir == AT_FDCWD ? 0 : O_NOFOLLOW), 0);
 	if (k->fd < 0)
 		return fail_errno("open %s", path);
 	if ((e = read_first(k, path)) != OK)
@@ -269,6 +269,38 @@ spool_read(struct spool *s, enum spool_dir d, uint64_t id, bool check_content, s
 	if (e == OK) {
 		e = peek_view(k, d, check_content, v);
 		peek_close(k);
+	}
+	free(k);
+	return e;
+}
+
+/* Its name need not be its id. */
+static enum err
+read_named(struct peek *k, const char *path, struct spool_view *v, struct buf *history)
+{
+	bool cut = false;
+
+	TRY(peek_open(k, AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0));
+	if (k->have >= LAYOUT_HEADER && layout_header_get(k->first, &k->h))
+		k->id = k->h.id;
+	TRY(peek_view(k, SPOOL_INCOMING, true, v));
+	return history ? journal_records(k, history, &cut) : OK;
+}
+
+enum err
+spool_read_file(const char *path, struct spool_view *v, struct buf *history, int *fd)
+{
+	struct peek *k = mem_new(sizeof *k);
+	enum err e;
+
+	*v = (struct spool_view){ 0 };
+	k->fd = -1;
+	e = read_named(k, path, v, history);
+	*fd = e == OK ? k->fd : -1;
+	if (e != OK) {
+		peek_close(k);
+		spool_view_fini(v);
+		e = fail(e, "%s: %s", path, err_why());
 	}
 	free(k);
 	return e;

@@ -119,16 +119,24 @@ struct spool_view {
 	struct spool_progress *progress;               /* msg.nrcpts of them */
 	bool                   noticed;                /* a notice for some of the failed ones is durable */
 	struct wall            requeued;               /* 0: never */
+	bool                   forced;                 /* an operator wants what is left of it returned */
 	void                  *memory;
 };
 /* E_NOENT: not there; E_CORRUPT: no longer checks out (rule 2) - err_why() says what; E_EOF: never committed (debris).
  * check_content: also the CRC of the content. */
 enum err spool_read(struct spool *s, enum spool_dir d, uint64_t id, bool check_content, struct spool_view *v) MUST_USE;
 void     spool_view_fini(struct spool_view *v);
+/* Its journal, jrn_record one after another, oldest first, wherever it is.  When there is more than *records takes (its ceiling), the oldest
+ * are left out and *cut is true. */
+enum err spool_history(struct spool *s, uint64_t id, struct buf *records, bool *cut) MUST_USE;
 /* Where is it?  Looks into incoming, deferred, hold, corrupt. */
 enum err spool_find(struct spool *s, uint64_t id, enum spool_dir *d) MUST_USE;
 /* Its file, open for reading; the content is [content_at, content_at+size). */
 enum err spool_open_content(struct spool *s, enum spool_dir d, uint64_t id, int *fd) MUST_USE;
+
+/* A message file anywhere, all of it checked: what it says, its journal (as spool_history(); NULL: not wanted), and it open for reading,
+ * which is the caller's to close.  Errors as of spool_read(). */
+enum err spool_read_file(const char *path, struct spool_view *v, struct buf *history, int *fd) MUST_USE;
 
 /* Content piece by piece, in a task.  fd stays the caller's. */
 struct content_reader { int fd; uint64_t at, left; struct buf piece; };
@@ -139,7 +147,8 @@ void           content_reader_fini(struct content_reader *r);
 
 /* -- changing: qmgr alone (rule 8), or a command while qmgr is down and the lock is held -- */
 /* Journal records.  type: enum jrn_type; index: recipient, JRN_ALL for the whole message. */
-enum jrn_type { JRN_T_SENT = 1, JRN_T_DEFERRED, JRN_T_BOUNCED, JRN_T_EXPIRED, JRN_T_NOTICED, JRN_T_REQUEUED };
+enum jrn_type { JRN_T_SENT = 1, JRN_T_DEFERRED, JRN_T_BOUNCED, JRN_T_EXPIRED, JRN_T_NOTICED, JRN_T_REQUEUED,
+	JRN_T_EXPIRE };                                /* an operator wants what is left of it returned */
 enum { JRN_ALL = 0xFFFFFFFF };
 #define JRN_RECORD(F) \
 	F(u8,  type) \

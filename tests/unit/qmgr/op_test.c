@@ -207,8 +207,8 @@ a_walk_survives_the_going_of_any_message(void)
 	up(1);
 	for (uint64_t id = 1; id <= 100; id++)
 		world_mail(&w, id, "example.com");
-	sched_walk(w.s, &c);
-	sched_walk(w.s, &other);
+	sched_walk(w.s, &c, false);
+	sched_walk(w.s, &other, false);
 	while ((m = sched_walk_next(w.s, &c)) != NULL) {
 		n++;
 		CHECK(sched_op(w.s, m, QUEUE_DELETE));
@@ -220,10 +220,162 @@ a_walk_survives_the_going_of_any_message(void)
 	down();
 }
 
+static void
+expiry_of_held_mail_waits_for_its_release_unless_told_otherwise(void)
+{
+	struct sched_msg v;
+
+	two();
+	CHECK(op(2, QUEUE_HOLD) && op(2, QUEUE_EXPIRE));
+	CHECK(w.nbounces == 0 && sched_forced(sched_find(w.s, 2)) && world_why(&w, 2) == WHY_HELD);
+	CHECK(w.durable == 1 && !op(2, QUEUE_EXPIRE));
+	CHECK(op(2, QUEUE_RELEASE));
+	CHECK(w.nbounces == 1 && w.bounces[0] == 2);
+	down();
+	two();
+	CHECK(op(2, QUEUE_HOLD) && op(2, QUEUE_EXPIRE_HELD));
+	CHECK(w.nbounces == 1);
+	sched_view(sched_find(w.s, 2), &v);
+	CHECK(v.forced);
+	down();
+}
+
+/* As it is found on disk after a restart. */
+static void
+mail_that_was_told_to_expire_is_returned_when_it_enters(void)
+{
+	struct sched_msg m = { .id = 1, .sender = STR("a@b"), .dir = SPOOL_DEFERRED, .forced = true };
+	struct sched_rcpt r = { .addr = STR("c@d"), .transport = STR("smtp"), .nexthop = STR("d") };
+	struct msg_failed f;
+
+	up(1);
+	CHECK(sched_enter(w.s, &m, &r, 1));
+	CHECK(w.nbounces == 1 && w.nflights == 0);
+	CHECK(sched_failed(sched_find(w.s, 1), 0, &f) && f.expired);
+	CHECK_STR(f.text, "message expired by the administrator");
+	m = (struct sched_msg){ .id = 2, .sender = STR("a@b"), .dir = SPOOL_HOLD, .forced = true };
+	CHECK(sched_enter(w.s, &m, &r, 1));
+	CHECK(w.nbounces == 1 && world_why(&w, 2) == WHY_HELD);
+	down();
+}
+
+static void
+requeued_mail_leaves_hold(void)
+{
+	char relay[] = "relay.example";
+
+	two();
+	CHECK(op(2, QUEUE_HOLD) && dir_of(2) == SPOOL_HOLD);
+	CHECK(sched_requeue(w.s, sched_find(w.s, 2), to, relay));
+	world_moved(&w);
+	CHECK(dir_of(2) == SPOOL_DEFERRED);
+	world_end(&w, a, 0, SITE_OK, RCPT_SENT);
+	world_run(&w);
+	CHECK(w.nflights == 1 && w.flights[0].id == 2);
+	down();
+}
+
+/* Requeued mail is made anew: a walk must not find it again behind those that it has still to see. */
+static void
+a_walk_that_requeues_everything_ends(void)
+{
+	static const bool follows[] = { false, true };
+	char relay[] = "relay.example";
+	struct sched_cursor c;
+	struct message *m;
+
+	for (size_t i = 0; i < countof(follows); i++)
+		for (uint64_t n = 1; n <= 3; n++) {
+			uint64_t seen = 0;
+
+			world_init(&w);
+			for (uint64_t id = 1; id <= n; id++)
+				world_mail(&w, id, "example.com");
+			sched_walk(w.s, &c, follows[i]);
+			while (seen < 10 && (m = sched_walk_next(w.s, &c)) != NULL) {
+				CHECK(sched_requeue(w.s, m, to, relay));
+				seen++;
+			}
+			CHECK(seen == n);
+			sched_walk_end(&c);
+			sched_free(&w.s);
+		}
+}
+
+static void
+a_walk_sees_what_was_there_and_one_that_follows_what_comes(void)
+{
+	static const bool follows[] = { false, true };
+	struct sched_cursor c;
+
+	for (size_t i = 0; i < countof(follows); i++) {
+		unsigned n = 0;
+
+		world_init(&w);
+		world_mail(&w, 1, "example.com");
+		world_mail(&w, 2, "example.com");
+		sched_walk(w.s, &c, follows[i]);
+		CHECK(sched_walk_next(w.s, &c) == sched_find(w.s, 1));
+		world_mail(&w, 3, "example.com");
+		CHECK(sched_op(w.s, sched_find(w.s, 2), QUEUE_DELETE));
+		while (sched_walk_next(w.s, &c) != NULL)
+			n++;
+		world_mail(&w, 4, "example.com");
+		while (sched_walk_next(w.s, &c) != NULL)
+			n++;
+		CHECK(n == (follows[i] ? 2 : 0));
+		/* The last one goes before it was seen. */
+		world_mail(&w, 5, "example.com");
+		CHECK(sched_op(w.s, sched_find(w.s, 5), QUEUE_DELETE));
+		CHECK(sched_walk_next(w.s, &c) == NULL);
+		world_mail(&w, 6, "example.com");
+		CHECK(sched_walk_next(w.s, &c) == (follows[i] ? sched_find(w.s, 6) : NULL));
+		sched_walk_end(&c);
+		sched_free(&w.s);
+	}
+}
+
+static void
+count_sites(void *arg, const struct sched_site *site)
+{
+	struct sched_site *last = arg;
+
+	if (str_eq(site->nexthop, STR("down.example")))
+		*last = *site;
+}
+
+static void
+a_destination_can_be_seen_to_be_dead(void)
+{
+	struct sched_site site = { 0 };
+
+	up(1);
+	world_mail(&w, 1, "down.example");
+	world_run(&w);
+	for (int i = 0; i < 5 && w.nflights > 0; i++) {
+		world_end(&w, a, 0, SITE_DOWN, RCPT_DEFERRED);
+		world_pass(&w, 1);
+		if (w.nflights == 0)
+			CHECK(op(1, QUEUE_FLUSH));
+		world_run(&w);
+	}
+	sched_sites(w.s, count_sites, &site);
+	CHECK_STR(site.nexthop, "down.example");
+	CHECK_STR(site.transport, "smtp");
+	CHECK_STR(site.reason, "connect: refused");
+	CHECK(site.dead_since.us > WORLD_START && site.agents == 1 && site.waiting == 1);
+	world_end_all(&w, a, SITE_DOWN, RCPT_DEFERRED);
+	down();
+}
+
 SUITE(op, TEST(held_mail_stays_until_it_is_released), TEST(hold_during_a_delivery_takes_effect_after_it),
     TEST(released_during_the_delivery_it_was_held_in_goes_on_as_ever), TEST(mail_found_on_hold_is_held),
     TEST(deleted_mail_is_removed_and_nobody_told), TEST(delete_during_a_delivery_waits_for_its_end),
     TEST(flush_brings_the_next_try_forward), TEST(no_delivery_begins_while_the_file_is_being_moved),
     TEST(a_move_that_failed_is_tried_again_next_time),
     TEST(expiry_by_hand_ends_what_is_not_being_delivered_now_and_the_rest_after),
-    TEST(a_walk_survives_the_going_of_any_message));
+    TEST(a_walk_survives_the_going_of_any_message),
+    TEST(expiry_of_held_mail_waits_for_its_release_unless_told_otherwise),
+    TEST(mail_that_was_told_to_expire_is_returned_when_it_enters), TEST(requeued_mail_leaves_hold),
+    TEST(a_walk_that_requeues_everything_ends), TEST(a_walk_sees_what_was_there_and_one_that_follows_what_comes),
+    TEST(a_destination_can_be_seen_to_be_dead));
