@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `postroad explain`: where a message is, what was tried, why it waits now, and what comes next; of an address, its messages; of a
- * domain, its destinations. */
+/* `postroad explain`: where a message is, what was tried, why it waits now, and what comes next; of
+ * an address, its messages; of a domain, its destinations. */
 #include "cmd/explain.h"
 
 #include <inttypes.h>
@@ -12,7 +12,8 @@
 enum { KEPT_MAX = 64 << 20 };
 
 bool
-explain_site(const struct explain *x, struct str transport, struct str nexthop, struct msg_site *site)
+explain_site(
+    const struct explain *x, struct str transport, struct str nexthop, struct msg_site *site)
 {
 	struct str rest = buf_str(&x->sites);
 
@@ -25,8 +26,9 @@ explain_site(const struct explain *x, struct str transport, struct str nexthop, 
 int64_t
 explain_expires(const struct explain *x, const struct msg_item *item)
 {
-	return item->arrived +
-	       (item->sender.n > 0 ? x->params.maximal_queue_lifetime : x->params.bounce_queue_lifetime) * 1000000;
+	return item->arrived + (item->sender.n > 0 ? x->params.maximal_queue_lifetime
+						   : x->params.bounce_queue_lifetime) *
+				   1000000;
 }
 
 /* -- asking -- */
@@ -122,8 +124,8 @@ tell_messages(struct explain *x)
 		status = tell_message(x, &item);
 	}
 	if (x->found > x->messages && !x->c->json)
-		printf("\nand %" PRIu64 " more: postroad queue list --recipient %.*s\n", x->found - x->messages,
-		    STR_ARG(x->what));
+		printf("\nand %" PRIu64 " more: postroad queue list --recipient %.*s\n",
+		    x->found - x->messages, STR_ARG(x->what));
 	return status;
 }
 
@@ -177,7 +179,10 @@ explain_address(struct explain *x)
 	return tell_messages(x);
 }
 
-struct both { struct explain *x; struct sum sum; };
+struct both {
+	struct explain *x;
+	struct sum sum;
+};
 
 static void
 on_both(void *arg, const struct msg_item *item)
@@ -195,13 +200,14 @@ tell_reasons(const struct both *b)
 	char age[SHORT_TEXT];
 	struct buf line = BUF(0);
 
-	printf("\n%" PRIu64 " message%s in the queue for it; what the last attempts said:\n", b->x->found,
-	    b->x->found == 1 ? "" : "s");
+	printf("\n%" PRIu64 " message%s in the queue for it; what the last attempts said:\n",
+	    b->x->found, b->x->found == 1 ? "" : "s");
 	for (size_t i = 0; v[i] && i < 10; i++) {
 		buf_clear(&line);
 		buf_add_clean(&line, v[i]->key);
 		explain_wrap(buf_str(&line), 26,
-		    printf("  %6" PRIu64 "  oldest %-8s ", v[i]->messages, text_of_age((b->x->now - v[i]->oldest) / 1000000, age)));
+		    printf("  %6" PRIu64 "  oldest %-8s ", v[i]->messages,
+			text_of_age((b->x->now - v[i]->oldest) / 1000000, age)));
 	}
 	buf_free(&line);
 	free(v);
@@ -211,7 +217,9 @@ tell_reasons(const struct both *b)
 static int
 explain_domain(struct explain *x)
 {
-	struct both b = { .x = x, .sum = { .by = SUM_REASON, .now = x->now } };
+	struct both b = {
+		.x = x, .sum = {.by = SUM_REASON, .now = x->now}
+	};
 	struct queue_answers a = { .item = on_both, .arg = &b };
 	struct selector which = { 0 };
 	struct queue_request r = { .op = QUEUE_LIST };
@@ -265,10 +273,12 @@ usage(const struct cmd *c, FILE *out, int status)
 {
 	fprintf(out,
 	    "usage: %s [--json] ID | ADDRESS | DOMAIN ...\n"
-	    "  ID       where the message is, what was tried and what was said, why it waits, what comes next\n"
+	    "  ID       where the message is, what was tried and what was said, why it waits, what "
+	    "comes next\n"
 	    "  ADDRESS  the same of mail to it and from it (%d messages at most)\n"
 	    "  DOMAIN   or next hop: whether mail goes there now, and what waits for it\n"
-	    "Exit status: 0 found; 1 not in the queue; 64 usage; 69 and above: could not be asked.\n",
+	    "Exit status: 0 found; 1 not in the queue; 64 usage; 69 and above: could not be "
+	    "asked.\n",
 	    c->name, MESSAGES_SHOWN);
 	return status;
 }
@@ -283,8 +293,12 @@ cmd_explain(struct cmd *c, int argc, char **argv)
 	if (argc < 2 || argv[1][0] == '-')
 		return usage(c, stderr, EX_BAD_USAGE);
 	for (int i = 1; i < argc; i++) {
-		struct explain x = { .c = c, .what = str_of(argv[i]), .items = BUF(KEPT_MAX), .sites = BUF(KEPT_MAX),
-			.events = BUF(KEPT_MAX), .now = wall_now().us };
+		struct explain x = { .c = c,
+			.what = str_of(argv[i]),
+			.items = BUF(KEPT_MAX),
+			.sites = BUF(KEPT_MAX),
+			.events = BUF(KEPT_MAX),
+			.now = wall_now().us };
 		int one;
 
 		if (!cmd_params(c, &x.params))

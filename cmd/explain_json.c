@@ -116,7 +116,8 @@ explain_message_json(const struct explain *x, const struct msg_item *m)
 	add_number(&b, "arrival_time", m->arrived / 1000000);
 	add_number(&b, "message_size", (int64_t)m->size);
 	add_number(&b, "expires", explain_expires(x, m) / 1000000);
-	buf_printf(&b, ", \"forced_expire\": %s, \"recipients\": [", m->forced_expire ? "true" : "false");
+	buf_printf(
+	    &b, ", \"forced_expire\": %s, \"recipients\": [", m->forced_expire ? "true" : "false");
 	while (msg_item_rcpt_take(&rest, &r)) {
 		buf_adds(&b, comma);
 		add_rcpt(&b, x, &r);

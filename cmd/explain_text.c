@@ -37,14 +37,14 @@ text_of_time(int64_t at, int64_t now, char out[SHORT_TEXT])
 
 	localtime_r(&t, &tm);
 	localtime_r(&n, &today);
-	strftime(out, SHORT_TEXT, tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday ? "%H:%M:%S" : "%e %b %H:%M",
+	strftime(out, SHORT_TEXT,
+	    tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday ? "%H:%M:%S" : "%e %b %H:%M",
 	    &tm);
 	return out[0] == ' ' ? out + 1 : out;
 }
 
 /* "  label       text", wrapped; bytes from outside made harmless. */
-static void __attribute__((format(printf, 2, 3)))
-item(const char *label, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) item(const char *label, const char *fmt, ...)
 {
 	struct buf raw = BUF(0), clean = BUF(0);
 	va_list ap;
@@ -66,7 +66,8 @@ when(const struct explain *x, int64_t at, char out[2 * SHORT_TEXT])
 	int64_t d = (at - x->now) / 1000000;
 
 	text_of_age(d < 0 ? -d : d, span);
-	snprintf(out, 2 * SHORT_TEXT, d < 0 ? "%s, %s ago" : "%s, in %s", text_of_time(at, x->now, time), span);
+	snprintf(out, 2 * SHORT_TEXT, d < 0 ? "%s, %s ago" : "%s, in %s",
+	    text_of_time(at, x->now, time), span);
 	return out;
 }
 
@@ -92,37 +93,43 @@ tell_events(const struct explain *x, uint32_t index)
 			continue;
 		text_of_time(r.at, x->now, time);
 		if (r.attempts > 0)
-			item(time, "attempt %" PRIu32 " %s%s%.*s%s%.*s", r.attempts, queue_event_name(r.type),
-			    r.esc.n ? ", " : "", STR_ARG(r.esc), r.text.n ? ": " : "", STR_ARG(r.text));
-		else
-			item(time, "%s%s%.*s%s%.*s", queue_event_name(r.type), r.esc.n ? ", " : "", STR_ARG(r.esc),
+			item(time, "attempt %" PRIu32 " %s%s%.*s%s%.*s", r.attempts,
+			    queue_event_name(r.type), r.esc.n ? ", " : "", STR_ARG(r.esc),
 			    r.text.n ? ": " : "", STR_ARG(r.text));
+		else
+			item(time, "%s%s%.*s%s%.*s", queue_event_name(r.type), r.esc.n ? ", " : "",
+			    STR_ARG(r.esc), r.text.n ? ": " : "", STR_ARG(r.text));
 	}
 }
 
 /* What can be said without knowing the destination. */
+/* clang-format off */
 static const struct {
 	const char *because, *then;
 } words[WHY_COUNT] = {
 	[WHY_DONE] = { "nothing is left to do", "its file goes away" },
-	[WHY_NOTICE] = { "it has failed for good", "the notice to the sender is made, then it leaves the queue" },
+	[WHY_NOTICE] = { "it has failed for good",
+	                 "the notice to the sender is made, then it leaves the queue" },
 	[WHY_FLIGHT] = { "it does not: it is being delivered just now", "see the log in a moment" },
-	[WHY_TURN] = { "it is about to be delivered, and others were there first", "it is delivered at its turn" },
+	[WHY_TURN] = { "it is about to be delivered, and others were there first",
+	               "it is delivered at its turn" },
 	[WHY_WINDOW] = { "the destination gets as many deliveries at once as it may",
-	    "as soon as one of them ends" },
+	                 "as soon as one of them ends" },
 	[WHY_CAPACITY] = { "all processes of its transport are busy", "as soon as one of them has room" },
 	[WHY_RATE] = { "there is a pause between deliveries to the destination (_destination_rate_delay)",
-	    "when the pause is over" },
-	[WHY_DEFERRED] = { "the last attempt was put off, and it is not yet time for the next", "the next attempt" },
+	               "when the pause is over" },
+	[WHY_DEFERRED] = { "the last attempt was put off, and it is not yet time for the next",
+	                   "the next attempt" },
 	[WHY_SITE] = { "the destination did not answer lately, so that its mail waits for a probe of it",
-	    "when a probe is answered all its mail goes" },
+	               "when a probe is answered all its mail goes" },
 	[WHY_TRANSPORT] = { "there is no process of its transport: is it in master.cf, and does it start?",
-	    "as soon as one is there" },
+	                    "as soon as one is there" },
 	[WHY_DEFER] = { "its transport is in defer_transports", "when it is flushed: postroad queue flush" },
 	[WHY_HELD] = { "an operator put it on hold", "when it is released: postroad queue release" },
 	[WHY_MOVING] = { "its file is being renamed", "in a moment" },
 	[WHY_UNKNOWN] = { "the mail system is down", "after: postroad start" },
 };
+/* clang-format on */
 
 static void
 tell_why(const struct explain *x, const struct msg_item *m, const struct msg_item_rcpt *r)
@@ -134,7 +141,8 @@ tell_why(const struct explain *x, const struct msg_item *m, const struct msg_ite
 	qid_text(m->id, id);
 	item("it waits", "%s%s", why == WHY_FLIGHT ? "" : "because ", words[why].because);
 	if (r->next_try > x->now)
-		item("next", "%s: %s", why == WHY_SITE ? "the next probe" : "the next attempt", when(x, r->next_try, at));
+		item("next", "%s: %s", why == WHY_SITE ? "the next probe" : "the next attempt",
+		    when(x, r->next_try, at));
 	else if (why == WHY_HELD)
 		item("next", "%s %s", then, id);
 	else if (why == WHY_DEFER)
@@ -152,14 +160,15 @@ tell_site(const struct explain *x, const struct msg_site *s)
 		item("destination", "found dead at %s; next probe %s", when(x, s->dead_since, at),
 		    s->next_probe > x->now ? when(x, s->next_probe, probe) : "now");
 	else
-		item("destination", "%" PRIu32 " of %" PRIu32 " deliveries at once under way%s", s->busy, s->window,
-		    s->busy >= s->window ? ": full" : "");
+		item("destination", "%" PRIu32 " of %" PRIu32 " deliveries at once under way%s",
+		    s->busy, s->window, s->busy >= s->window ? ": full" : "");
 	if (s->reason.n > 0)
 		item("", "last trouble: %.*s", STR_ARG(s->reason));
 	if (s->pause_until > 0)
 		item("", "pause until %s", when(x, s->pause_until, at));
 	if (s->agents == 0)
-		item("", "no process of transport %.*s since %s", STR_ARG(s->transport), when(x, s->missing_since, at));
+		item("", "no process of transport %.*s since %s", STR_ARG(s->transport),
+		    when(x, s->missing_since, at));
 	if (s->deferred)
 		item("", "transport %.*s is in defer_transports", STR_ARG(s->transport));
 }
@@ -225,10 +234,11 @@ explain_site_text(const struct explain *x, const struct msg_site *s)
 	tell_site(x, s);
 	if (s->limit > 0)
 		snprintf(limit, sizeof limit, "%" PRIu32, s->limit);
-	item("limit", "%s at once; now %" PRIu32 "; %" PRIu32 " deliveries wait or are under way", limit, s->window,
-	    s->waiting);
+	item("limit", "%s at once; now %" PRIu32 "; %" PRIu32 " deliveries wait or are under way",
+	    limit, s->window, s->waiting);
 	if (s->dead_since > 0)
-		item("to try now", "postroad queue flush --destination '%.*s'", STR_ARG(s->nexthop));
+		item(
+		    "to try now", "postroad queue flush --destination '%.*s'", STR_ARG(s->nexthop));
 }
 
 /* -- what is no longer there -- */
@@ -257,17 +267,24 @@ explain_gone_text(const struct explain *x, const char *id)
 
 	if (id[0] == '\0') {
 		printf("%.*s: no mail to it or from it is in the queue.\n", STR_ARG(x->what));
-		explain_wrap(STR("What became of earlier mail stands in the log: to=<ADDRESS> ... status=sent | bounced | "
-				 "expired, and from=<ADDRESS> at its arrival."), 0, 0);
+		explain_wrap(STR("What became of earlier mail stands in the log: to=<ADDRESS> ... "
+				 "status=sent | bounced | "
+				 "expired, and from=<ADDRESS> at its arrival."),
+		    0, 0);
 		return;
 	}
 	printf("%s is not in the queue: delivered, returned, deleted, or never here.\n", id);
-	explain_wrap(STR("The log tells: \"status=sent\" or \"status=bounced\" for each recipient, \"sender non-delivery "
-			 "notification\" when its sender was told, \"removed\" at its end."), 0, 0);
+	explain_wrap(STR("The log tells: \"status=sent\" or \"status=bounced\" for each recipient, "
+			 "\"sender non-delivery "
+			 "notification\" when its sender was told, \"removed\" at its end."),
+	    0, 0);
 	n = explain_log(x, id, LOG_LINES);
 	if (n == 0)
-		printf("%s %s %s\n", x->params.maillog_file[0] ? "Nothing about it in" : "To find them: journalctl -t postroad -g",
-		    x->params.maillog_file[0] ? x->params.maillog_file : id, x->params.maillog_file[0] ? "" : "");
+		printf("%s %s %s\n",
+		    x->params.maillog_file[0] ? "Nothing about it in"
+					      : "To find them: journalctl -t postroad -g",
+		    x->params.maillog_file[0] ? x->params.maillog_file : id,
+		    x->params.maillog_file[0] ? "" : "");
 	else if (n > LOG_LINES)
 		printf("and %u more lines in %s\n", n - LOG_LINES, x->params.maillog_file);
 }

@@ -9,20 +9,27 @@ static const struct {
 	int flag;
 	unsigned what;
 } flags[] = {
-	{ 'b', SHOW_BODY }, { 'd', SHOW_RAW }, { 'e', SHOW_ENVELOPE }, { 'h', SHOW_HEADER }, { 'o', SHOW_OFFSETS },
+	{'b',  SHOW_BODY    },
+	{ 'd', SHOW_RAW     },
+	{ 'e', SHOW_ENVELOPE},
+	{ 'h', SHOW_HEADER  },
+	{ 'o', SHOW_OFFSETS },
 };
 
 static int
 usage(const struct cmd *c, FILE *out, int status)
 {
 	if (out == stderr)
-		cmd_warn(c, "fatal: usage: postcat [-b (body text)] [-c config_dir] [-d (decimal record type)] [-e (envelope "
+		cmd_warn(c, "fatal: usage: postcat [-b (body text)] [-c config_dir] [-d (decimal "
+			    "record type)] [-e (envelope "
 			    "records)] [-h (header text)] [-q (access queue)] [-v] [file(s)...]");
 	else
-		fputs("usage: postcat [-c DIR] [-bdefhoqrv] [-s OFFSET] FILE|ID ...\n"
-		      "  -e  envelope    -h  header    -b  body    (all three unless said)\n"
-		      "  -q  names are queue ids           -o  offset in the file before each line\n"
-		      "  -d  type of record before each    -s  begin at this offset\n", out);
+		fputs(
+		    "usage: postcat [-c DIR] [-bdefhoqrv] [-s OFFSET] FILE|ID ...\n"
+		    "  -e  envelope    -h  header    -b  body    (all three unless said)\n"
+		    "  -q  names are queue ids           -o  offset in the file before each line\n"
+		    "  -d  type of record before each    -s  begin at this offset\n",
+		    out);
 	return status;
 }
 
@@ -57,7 +64,8 @@ cmd_postcat(struct cmd *c, int argc, char **argv)
 	if (what & SHOW_ENVELOPE)
 		what |= SHOW_MARKS;
 	if (optind == argc)
-		return queued ? usage(c, stderr, EX_NOT_DONE) : show(c, "/dev/stdin", false, what, skip);
+		return queued ? usage(c, stderr, EX_NOT_DONE)
+			      : show(c, "/dev/stdin", false, what, skip);
 	for (; optind < argc && status == EX_DONE; optind++)
 		status = show(c, argv[optind], queued, what, skip);
 	return status == EX_DONE ? EX_DONE : EX_NOT_DONE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mailq and postqueue: the flags and outputs that programs and fingers know.  Exit status 69 for everything that goes wrong. */
+/* mailq and postqueue: the flags and outputs that programs and fingers know.  Exit status 69 for
+ * everything that goes wrong. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,12 +21,15 @@ static int
 usage(const struct cmd *c, FILE *out, int status)
 {
 	if (out == stderr)
-		cmd_warn(c, "fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site");
+		cmd_warn(c, "fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | "
+			    "postqueue -p | postqueue -s site");
 	else
 		fputs("usage: postqueue [-c DIR] [-v] -f | -i ID | -j | -p | -s SITE\n"
-		      "  -p  list the queue as mailq does     -j  the same as JSON, an object a line\n"
+		      "  -p  list the queue as mailq does     -j  the same as JSON, an object a "
+		      "line\n"
 		      "  -f  try to deliver all of it now     -i  this message\n"
-		      "  -s  what is for this domain or next hop\n", out);
+		      "  -s  what is for this domain or next hop\n",
+		    out);
 	return status;
 }
 

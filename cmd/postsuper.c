@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* postsuper: what the superuser does to messages.  Actions are done in the order given, on the queues named at the end. */
+/* postsuper: what the superuser does to messages.  Actions are done in the order given, on the
+ * queues named at the end. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,12 @@ static const struct kind {
 	const char *one;  /* of one message */
 	const char *many; /* of all of them */
 } kinds[] = {
-	{ 'r', QUEUE_REQUEUE,     "requeued",           "Requeued"           },
-	{ 'd', QUEUE_DELETE,      "removed",            "Deleted"            },
-	{ 'e', QUEUE_EXPIRE,      "expired",            "Force-expired"      },
-	{ 'f', QUEUE_EXPIRE_HELD, "expired",            "Force-expired"      },
-	{ 'h', QUEUE_HOLD,        "placed on hold",     "Placed on hold"     },
-	{ 'H', QUEUE_RELEASE,     "released from hold", "Released from hold" },
+	{'r',  QUEUE_REQUEUE,     "requeued",           "Requeued"          },
+	{ 'd', QUEUE_DELETE,      "removed",            "Deleted"           },
+	{ 'e', QUEUE_EXPIRE,      "expired",            "Force-expired"     },
+	{ 'f', QUEUE_EXPIRE_HELD, "expired",            "Force-expired"     },
+	{ 'h', QUEUE_HOLD,        "placed on hold",     "Placed on hold"    },
+	{ 'H', QUEUE_RELEASE,     "released from hold", "Released from hold"},
 };
 
 struct action {
@@ -43,18 +44,24 @@ static int
 usage(const struct cmd *c, FILE *out, int status)
 {
 	if (out == stderr)
-		cmd_warn(c, "fatal: usage: postsuper [-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] "
-			    "[-f queue_id (expire and/or un-hold)] [-h queue_id (hold)] [-H queue_id (un-hold)] "
-			    "[-p (purge temporary files)] [-r queue_id (requeue)] [-s (structure fix)] [-S (redundant "
+		cmd_warn(c, "fatal: usage: postsuper [-c config_dir] [-d queue_id (delete)] [-e "
+			    "queue_id (expire)] "
+			    "[-f queue_id (expire and/or un-hold)] [-h queue_id (hold)] [-H "
+			    "queue_id (un-hold)] "
+			    "[-p (purge temporary files)] [-r queue_id (requeue)] [-s (structure "
+			    "fix)] [-S (redundant "
 			    "structure fix)] [queue...]");
 	else
-		fputs("usage: postsuper [-c DIR] [-v] [-psS] [-d|-e|-f|-h|-H|-r ID|ALL|-] ... [QUEUE ...]\n"
+		fputs("usage: postsuper [-c DIR] [-v] [-psS] [-d|-e|-f|-h|-H|-r ID|ALL|-] ... "
+		      "[QUEUE ...]\n"
 		      "  -d  delete                       -e  return to the sender\n"
 		      "  -h  keep back (hold)             -H  end of hold\n"
-		      "  -r  route anew                   -f  return to the sender, also what is on hold\n"
+		      "  -r  route anew                   -f  return to the sender, also what is "
+		      "on hold\n"
 		      "  -p, -s  tidy the spool, which qmgr does by itself while it runs\n"
 		      "ALL: every message; -: ids from standard input, a line each.\n"
-		      "QUEUE: incoming, active, deferred, hold; all of them unless given.\n", out);
+		      "QUEUE: incoming, active, deferred, hold; all of them unless given.\n",
+		    out);
 	return status;
 }
 
@@ -91,7 +98,9 @@ gather(struct super *s, size_t first, struct selector *which)
 		which->all = true;
 		return first + 1;
 	}
-	for (; i < s->n && s->actions[i].kind == s->actions[first].kind && strcmp(s->actions[i].what, "ALL") != 0; i++) {
+	for (; i < s->n && s->actions[i].kind == s->actions[first].kind &&
+	       strcmp(s->actions[i].what, "ALL") != 0;
+	     i++) {
 		if (strcmp(s->actions[i].what, "-") == 0)
 			add_ids_from_stdin(s, which);
 		else if (!selector_add_id(which, str_of(s->actions[i].what)))
@@ -137,7 +146,8 @@ act_all(struct super *s)
 			continue;
 		n += kinds[k].flag == 'e' ? s->counts[k + 1] : 0;
 		if (n > 0)
-			fprintf(stderr, "postsuper: %s: %" PRIu64 " message%s\n", kinds[k].many, n, n == 1 ? "" : "s");
+			fprintf(stderr, "postsuper: %s: %" PRIu64 " message%s\n", kinds[k].many, n,
+			    n == 1 ? "" : "s");
 	}
 	return status;
 }
@@ -204,7 +214,8 @@ cmd_postsuper(struct cmd *c, int argc, char **argv)
 		unsigned state = select_state(str_of(argv[optind]));
 
 		if (state == 0)
-			cmd_warn(c, "warning: %s: no queue of that name has messages to change", argv[optind]);
+			cmd_warn(c, "warning: %s: no queue of that name has messages to change",
+			    argv[optind]);
 		s.states = (uint8_t)(s.states | state);
 		/* A queue that is not there must not turn into all of them. */
 		if (s.states == 0 && optind + 1 == argc)

@@ -10,7 +10,8 @@ enum { STEP_MS = 100, PATIENCE_MS = 500 };
 void
 progress_begin(struct progress *p, const char *what, uint64_t total)
 {
-	*p = (struct progress){ what, total, time_after_ms(time_now(), PATIENCE_MS), isatty(STDERR_FILENO) != 0, false };
+	*p = (struct progress){ what, total, time_after_ms(time_now(), PATIENCE_MS),
+		isatty(STDERR_FILENO) != 0, false };
 }
 
 void

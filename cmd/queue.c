@@ -14,13 +14,15 @@ static const struct verb {
 	bool careful; /* wants a criterion, or ALL */
 	const char *help;
 } verbs[] = {
-	{ "list",    QUEUE_LIST,        "listed",   false, "show messages (this is what happens without a word)"          },
-	{ "flush",   QUEUE_FLUSH,       "flushed",  false, "try to deliver now"                                           },
-	{ "hold",    QUEUE_HOLD,        "held",     true,  "keep back until released"                                     },
-	{ "release", QUEUE_RELEASE,     "released", true,  "end of hold"                                                  },
-	{ "requeue", QUEUE_REQUEUE,     "requeued", true,  "route anew, as if it had just come in"                        },
-	{ "delete",  QUEUE_DELETE,      "deleted",  true,  "remove; nobody is told"                                       },
-	{ "expire",  QUEUE_EXPIRE_HELD, "expired",  true,  "return to the sender, also what is on hold"                   },
+	/* clang-format off */
+	{ "list",    QUEUE_LIST,        "listed",   false, "show messages (also without any word)"     },
+	{ "flush",   QUEUE_FLUSH,       "flushed",  false, "try to deliver now"                        },
+	{ "hold",    QUEUE_HOLD,        "held",     true,  "keep back until released"                  },
+	{ "release", QUEUE_RELEASE,     "released", true,  "end of hold"                               },
+	{ "requeue", QUEUE_REQUEUE,     "requeued", true,  "route anew, as if it had just come in"     },
+	{ "delete",  QUEUE_DELETE,      "deleted",  true,  "remove; nobody is told"                    },
+	{ "expire",  QUEUE_EXPIRE_HELD, "expired",  true,  "return to the sender, also what is on hold" },
+	/* clang-format on */
 };
 
 static const struct {
@@ -28,10 +30,10 @@ static const struct {
 	int (*run)(struct cmd *c, int argc, char **argv);
 	const char *help;
 } others[] = {
-	{ "cat",   queue_show_many, "show a message: envelope, header, body, history"        },
-	{ "show",  queue_show_many, "the same"                                               },
-	{ "load",  queue_load,      "take in message files, or another instance's spool"     },
-	{ "shape", queue_shape,     "ages by domain, as qshape"                              },
+	{ "cat", queue_show_many, "show a message: envelope, header, body, history" },
+	{ "show", queue_show_many, "the same" },
+	{ "load", queue_load, "take in message files, or another instance's spool" },
+	{ "shape", queue_shape, "ages by domain, as qshape" },
 };
 
 static int
@@ -82,7 +84,8 @@ parse(struct cmd *c, struct args *a, int argc, char **argv)
 		} else if (strcmp(w, "--by") == 0 || strncmp(w, "--by=", 5) == 0) {
 			w = w[4] == '=' ? w + 5 : i + 1 < argc ? argv[++i] : "";
 			if ((a->by = queue_sum_of(w)) == SUM_NONE) {
-				cmd_warn(c, "--by wants destination, domain, sender, reason or age");
+				cmd_warn(
+				    c, "--by wants destination, domain, sender, reason or age");
 				return false;
 			}
 		} else if (!selector_take(c, &a->which, argc, argv, &i)) {
@@ -120,7 +123,8 @@ on_changed(void *arg, uint64_t id)
 		return;
 	qid_text(id, text);
 	if (t->c->json)
-		printf("{\"queue_id\": \"%s\", \"%s\": %s}\n", text, t->a->verb->past, t->a->dry ? "false" : "true");
+		printf("{\"queue_id\": \"%s\", \"%s\": %s}\n", text, t->a->verb->past,
+		    t->a->dry ? "false" : "true");
 	else
 		printf("%s: %s%s\n", text, t->a->dry ? "would be " : "", t->a->verb->past);
 }
@@ -128,7 +132,9 @@ on_changed(void *arg, uint64_t id)
 static int
 change(struct cmd *c, const struct args *a)
 {
-	struct queue_request r = { .op = a->verb->op, .dry = a->dry, .select = selector_select(&a->which) };
+	struct queue_request r = {
+		.op = a->verb->op, .dry = a->dry, .select = selector_select(&a->which)
+	};
 	struct told t = { .c = c, .a = a };
 	struct queue_answers answers = { .changed = on_changed, .arg = &t };
 	struct queue_result out;
@@ -141,8 +147,8 @@ change(struct cmd *c, const struct args *a)
 	if (status == EX_DONE && (out.missing.n > 0 || (out.matched == 0 && a->which.ids.n > 0)))
 		status = EX_NOT_DONE;
 	if (c->json)
-		printf("{\"%s\": %" PRIu64 ", \"missing\": %zu, \"dry_run\": %s}\n", a->verb->past, out.matched,
-		    out.missing.n / sizeof(uint64_t), a->dry ? "true" : "false");
+		printf("{\"%s\": %" PRIu64 ", \"missing\": %zu, \"dry_run\": %s}\n", a->verb->past,
+		    out.matched, out.missing.n / sizeof(uint64_t), a->dry ? "true" : "false");
 	else if (status == EX_DONE || out.matched > 0)
 		printf("%s%" PRIu64 " message%s %s\n", a->dry ? "would have " : "", out.matched,
 		    out.matched == 1 ? "" : "s", a->verb->past);

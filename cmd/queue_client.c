@@ -88,11 +88,11 @@ static const struct {
 	uint16_t tag;
 	enum err (*got)(struct session *s, struct str body);
 } kinds[] = {
-	{ MSG_ITEM_TAG,    got_item    },
-	{ MSG_SITE_TAG,    got_site    },
-	{ MSG_EVENTS_TAG,  got_events  },
-	{ MSG_CHANGED_TAG, got_changed },
-	{ MSG_COUNTED_TAG, got_counted },
+	{MSG_ITEM_TAG,     got_item   },
+	{ MSG_SITE_TAG,    got_site   },
+	{ MSG_EVENTS_TAG,  got_events },
+	{ MSG_CHANGED_TAG, got_changed},
+	{ MSG_COUNTED_TAG, got_counted},
 };
 
 /* -- */
@@ -108,7 +108,9 @@ put_request(struct ipc *c, const struct queue_request *r, struct str ids)
 		return fail(E_EOF, "qmgr hung up");
 	some.ids = ids;
 	fits = msg_select_put(&select, &some) &&
-	       msg_queue_put(out, &(struct msg_queue){ .op = (uint8_t)r->op, .dry = r->dry, .select = buf_str(&select) });
+	       msg_queue_put(
+		   out, &(struct msg_queue){
+			    .op = (uint8_t)r->op, .dry = r->dry, .select = buf_str(&select) });
 	buf_free(&select);
 	ipc_end(c);
 	return fits ? OK : fail(E_TOOBIG, "too much to ask for at once");
@@ -138,7 +140,9 @@ ask(struct session *s, struct ipc *c, struct str ids)
 static enum err
 converse(struct session *s, struct ipc *c)
 {
-	struct msg_hello mine = { .role = STR("cmd"), .name = str_of(s->cmd->name), .pid = (uint32_t)getpid() };
+	struct msg_hello mine = {
+		.role = STR("cmd"), .name = str_of(s->cmd->name), .pid = (uint32_t)getpid()
+	};
 	struct str ids = s->request->select.ids;
 	struct msg_hello peer;
 
@@ -182,7 +186,8 @@ status_of(enum err e)
 static int
 do_without(struct session *s)
 {
-	bool looks = s->request->op == QUEUE_LIST || s->request->op == QUEUE_HISTORY || s->request->dry;
+	bool looks =
+	    s->request->op == QUEUE_LIST || s->request->op == QUEUE_HISTORY || s->request->dry;
 
 	if (s->request->no_help)
 		return EX_NO_SERVICE;
@@ -201,7 +206,8 @@ do_without(struct session *s)
 }
 
 int
-queue_do(struct cmd *c, const struct queue_request *r, const struct queue_answers *a, struct queue_result *out)
+queue_do(struct cmd *c, const struct queue_request *r, const struct queue_answers *a,
+    struct queue_result *out)
 {
 	static const struct queue_answers nothing;
 	struct session s = { .cmd = c, .request = r, .answers = a ? a : &nothing, .out = out };
@@ -232,7 +238,8 @@ queue_do(struct cmd *c, const struct queue_request *r, const struct queue_answer
 	}
 	params_fini(&s.params);
 	if (status == EX_DONE && out->partial)
-		cmd_warn(c, "warning: there is more mail in the queue than qmgr_message_active_limit; the rest was not looked at");
+		cmd_warn(c, "warning: there is more mail in the queue than "
+			    "qmgr_message_active_limit; the rest was not looked at");
 	return status;
 }
 

@@ -10,7 +10,9 @@ enum { REASON_COLUMNS = 76, RCPT_COLUMN = 47, LINE_MAX_BYTES = 64 << 20 };
 const char *
 queue_state_name(const struct msg_item *item)
 {
-	return item->active ? "active" : spool_dir_name(item->dir < SPOOL_DIR_COUNT ? item->dir : SPOOL_CORRUPT);
+	return item->active
+		   ? "active"
+		   : spool_dir_name(item->dir < SPOOL_DIR_COUNT ? item->dir : SPOOL_CORRUPT);
 }
 
 /* Nothing that a terminal would obey. */
@@ -41,7 +43,8 @@ add_json_rcpt(struct buf *line, const struct msg_item_rcpt *r)
 	if (r->orig.n > 0)
 		add_member(line, "orig_address", r->orig);
 	if (r->reason.n > 0)
-		add_member(line, r->why == WHY_NOTICE ? "bounce_reason" : "delay_reason", r->reason);
+		add_member(
+		    line, r->why == WHY_NOTICE ? "bounce_reason" : "delay_reason", r->reason);
 	if (r->attempts > 0)
 		buf_printf(line, ", \"attempts\": %" PRIu32, r->attempts);
 	if (r->next_try > 0)
@@ -63,8 +66,8 @@ add_json(struct buf *line, const struct msg_item *item)
 	const char *comma = "";
 
 	buf_printf(line,
-	    "{\"queue_name\": \"%s\", \"queue_id\": \"%s\", \"arrival_time\": %" PRId64 ", \"message_size\": %" PRIu64
-	    ", \"forced_expire\": %s, \"sender\": ",
+	    "{\"queue_name\": \"%s\", \"queue_id\": \"%s\", \"arrival_time\": %" PRId64
+	    ", \"message_size\": %" PRIu64 ", \"forced_expire\": %s, \"sender\": ",
 	    queue_state_name(item), qid_text(item->id, id), item->arrived / 1000000, item->size,
 	    item->forced_expire ? "true" : "false");
 	buf_add_json(line, item->sender);
@@ -86,7 +89,9 @@ add_rcpts(struct buf *line, const struct msg_item *item)
 
 	while (msg_item_rcpt_take(&rest, &r)) {
 		if (r.reason.n > 0 && !str_eq(r.reason, reason)) {
-			buf_printf(line, "%*s(", r.reason.n < REASON_COLUMNS ? (int)(REASON_COLUMNS - r.reason.n) : 0, "");
+			buf_printf(line, "%*s(",
+			    r.reason.n < REASON_COLUMNS ? (int)(REASON_COLUMNS - r.reason.n) : 0,
+			    "");
 			add_text(line, r.reason);
 			buf_adds(line, ")\n");
 			reason = r.reason;
@@ -103,10 +108,14 @@ add_mailq(struct buf *line, const struct msg_item *item)
 	time_t at = (time_t)(item->arrived / 1000000);
 	char id[QID_TEXT], when[32];
 	struct tm tm;
-	char mark = item->active ? '*' : item->dir == SPOOL_HOLD ? '!' : item->forced_expire ? '#' : ' ';
+	char mark = item->active              ? '*'
+		    : item->dir == SPOOL_HOLD ? '!'
+		    : item->forced_expire     ? '#'
+					      : ' ';
 
 	strftime(when, sizeof when, "%a %b %e %H:%M:%S", localtime_r(&at, &tm));
-	buf_printf(line, "%s%c %8" PRIu64 " %19.19s ", qid_text(item->id, id), mark, item->size, when);
+	buf_printf(
+	    line, "%s%c %8" PRIu64 " %19.19s ", qid_text(item->id, id), mark, item->size, when);
 	add_text(line, item->sender.n > 0 ? item->sender : STR("MAILER-DAEMON"));
 	buf_addc(line, '\n');
 	add_rcpts(line, item);
@@ -121,7 +130,8 @@ queue_list_item(void *lister, const struct msg_item *item)
 	l->line.max = LINE_MAX_BYTES;
 	buf_clear(&l->line);
 	if (!l->json && l->messages == 0)
-		buf_adds(&l->line, "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n");
+		buf_adds(&l->line,
+		    "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n");
 	if (l->json)
 		add_json(&l->line, item);
 	else
@@ -140,8 +150,8 @@ queue_list_end(struct queue_lister *l)
 	if (l->messages == 0)
 		puts("Mail queue is empty");
 	else
-		printf("-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n", (l->bytes + 1023) / 1024, l->messages,
-		    l->messages == 1 ? "" : "s");
+		printf("-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n",
+		    (l->bytes + 1023) / 1024, l->messages, l->messages == 1 ? "" : "s");
 }
 
 int

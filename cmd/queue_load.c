@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `postroad queue load`: message files from elsewhere into this queue (spool/adopt.h), one by one or a whole spool. */
+/* `postroad queue load`: message files from elsewhere into this queue (spool/adopt.h), one by one
+ * or a whole spool. */
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -16,7 +17,8 @@
 
 enum { FATES = ADOPT_FAILED + 1, PATH_BYTES = 4200 };
 
-static const char *const fates[FATES] = { "taken", "there already", "taken before", "damaged", "unfinished", "failed" };
+static const char *const fates[FATES] = { "taken", "there already", "taken before", "damaged",
+	"unfinished", "failed" };
 
 struct load {
 	struct cmd *c;
@@ -68,15 +70,17 @@ on_fate(void *arg, const struct adoption *a)
 	if (l->c->json) {
 		buf_adds(&b, "{\"file\": ");
 		buf_add_json(&b, str_of(a->path));
-		buf_printf(&b, ", \"queue_id\": \"%s\", \"result\": \"%s\", \"reason\": ", id, fates[a->fate]);
+		buf_printf(&b, ", \"queue_id\": \"%s\", \"result\": \"%s\", \"reason\": ", id,
+		    fates[a->fate]);
 		buf_add_json(&b, str_of(a->why));
 		printf("%s}\n", buf_cstr(&b));
 	} else if (a->fate >= ADOPT_BEFORE || a->why[0] || l->verbose) {
 		progress_end(&l->progress);
 		cmd_warn(l->c, "%s: %s%s%s", a->path, fates[a->fate], a->why[0] ? ": " : "",
-		    a->why[0]                   ? a->why
-		    : a->fate == ADOPT_BEFORE   ? " and left the queue since; left where it is (--again takes it once more)"
-						: "");
+		    a->why[0] ? a->why
+		    : a->fate == ADOPT_BEFORE
+			? " and left the queue since; left where it is (--again takes it once more)"
+			: "");
 	}
 	buf_free(&b);
 }
@@ -231,23 +235,26 @@ static void
 print_summary(const struct load *l)
 {
 	if (l->c->json) {
-		printf("{\"taken\": %" PRIu64 ", \"there\": %" PRIu64 ", \"before\": %" PRIu64 ", \"damaged\": %" PRIu64
-		       ", \"unfinished\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"dry_run\": %s}\n",
-		    l->counts[ADOPT_TAKEN], l->counts[ADOPT_THERE], l->counts[ADOPT_BEFORE], l->counts[ADOPT_DAMAGED],
-		    l->counts[ADOPT_UNFINISHED], l->counts[ADOPT_FAILED], l->how.dry ? "true" : "false");
+		printf("{\"taken\": %" PRIu64 ", \"there\": %" PRIu64 ", \"before\": %" PRIu64
+		       ", \"damaged\": %" PRIu64 ", \"unfinished\": %" PRIu64
+		       ", \"failed\": %" PRIu64 ", \"dry_run\": %s}\n",
+		    l->counts[ADOPT_TAKEN], l->counts[ADOPT_THERE], l->counts[ADOPT_BEFORE],
+		    l->counts[ADOPT_DAMAGED], l->counts[ADOPT_UNFINISHED], l->counts[ADOPT_FAILED],
+		    l->how.dry ? "true" : "false");
 		return;
 	}
-	printf("%s%" PRIu64 " message%s taken", l->how.dry ? "would have " : "", l->counts[ADOPT_TAKEN],
-	    l->counts[ADOPT_TAKEN] == 1 ? "" : "s");
+	printf("%s%" PRIu64 " message%s taken", l->how.dry ? "would have " : "",
+	    l->counts[ADOPT_TAKEN], l->counts[ADOPT_TAKEN] == 1 ? "" : "s");
 	for (int i = ADOPT_THERE; i < FATES; i++)
 		if (l->counts[i] > 0)
 			printf(", %" PRIu64 " %s", l->counts[i], fates[i]);
 	if (l->others > 0)
-		printf(", %" PRIu64 " other file%s left alone", l->others, l->others == 1 ? "" : "s");
+		printf(
+		    ", %" PRIu64 " other file%s left alone", l->others, l->others == 1 ? "" : "s");
 	putchar('\n');
 	if (l->left_out > 0)
-		cmd_warn(l->c, "%" PRIu64 " file%s in maildrop or corrupt left where they are", l->left_out,
-		    l->left_out == 1 ? "" : "s");
+		cmd_warn(l->c, "%" PRIu64 " file%s in maildrop or corrupt left where they are",
+		    l->left_out, l->left_out == 1 ? "" : "s");
 }
 
 static int
@@ -258,7 +265,8 @@ load(struct load *l, char **paths)
 	for (size_t i = 0; paths[i]; i++)
 		if (!lock_other(l, paths[i]))
 			return EX_NOT_ALLOWED;
-	e = spool_open(l->params.queue_directory, spool_sync_of(l->params.spool_sync), false, &l->spool);
+	e = spool_open(
+	    l->params.queue_directory, spool_sync_of(l->params.spool_sync), false, &l->spool);
 	progress_begin(&l->progress, "files", 0);
 	e = e == OK ? adopt_open(l->spool, on_fate, l, &l->adopt) : e;
 	if (e == OK)
@@ -282,10 +290,13 @@ usage(const struct cmd *c, FILE *out, int status)
 {
 	fprintf(out,
 	    "usage: %s load [--keep] [--again] [--hold] [--dry-run] [--verbose] FILE|DIR ...\n"
-	    "Takes message files into this queue, with what is known of their deliveries: single files, or all\n"
+	    "Takes message files into this queue, with what is known of their deliveries: single "
+	    "files, or all\n"
 	    "in a directory, such as the spool of another instance (which must be stopped).\n"
-	    "A file goes away when its message is safe here; a message is taken once, however often it is\n"
-	    "loaded.  Damaged ones are reported and left.  Works whether the mail system runs or not.\n"
+	    "A file goes away when its message is safe here; a message is taken once, however "
+	    "often it is\n"
+	    "loaded.  Damaged ones are reported and left.  Works whether the mail system runs or "
+	    "not.\n"
 	    "  --keep      leave the files\n"
 	    "  --again     take also what was taken before and has left the queue since\n"
 	    "  --hold      put all of it on hold\n"

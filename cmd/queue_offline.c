@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The queue without qmgr: to look at it the spool is only read; to change it its lock is taken first (docs/SPOOL.md, rule 8). */
+/* The queue without qmgr: to look at it the spool is only read; to change it its lock is taken
+ * first (docs/SPOOL.md, rule 8). */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -36,7 +37,8 @@ struct work {
 static bool
 is_open(const struct spool_progress *p)
 {
-	return p->state <= JRN_DEFERRED || ((p->state == JRN_BOUNCED || p->state == JRN_EXPIRED) && !p->noticed);
+	return p->state <= JRN_DEFERRED ||
+	       ((p->state == JRN_BOUNCED || p->state == JRN_EXPIRED) && !p->noticed);
 }
 
 static unsigned
@@ -55,8 +57,8 @@ rcpt_fits(struct work *w, const struct spool_view *v, size_t i)
 	/* Where a table has no answer now, the domain still tells. */
 	(void)!router_find(w->router, v->msg.sender, r->addr, &w->route);
 	return select_rcpt(&w->request->select,
-	    &(struct select_rcpt){ r->addr, r->orig, buf_str(&w->route.transport), buf_str(&w->route.nexthop),
-		v->progress[i].text });
+	    &(struct select_rcpt){ r->addr, r->orig, buf_str(&w->route.transport),
+		buf_str(&w->route.nexthop), v->progress[i].text });
 }
 
 static bool
@@ -64,7 +66,8 @@ fits(struct work *w, const struct spool_view *v)
 {
 	const struct msg_select *s = &w->request->select;
 
-	if (!select_message(s, &(struct select_message){ v->msg.sender, v->msg.arrived.us, state_of(v->msg.dir) }))
+	if (!select_message(s,
+		&(struct select_message){ v->msg.sender, v->msg.arrived.us, state_of(v->msg.dir) }))
 		return false;
 	if (!select_asks_rcpts(s))
 		return true;
@@ -88,26 +91,27 @@ show(struct work *w, const struct spool_view *v)
 		if (!is_open(p))
 			continue;
 		(void)!router_find(w->router, v->msg.sender, r->addr, &w->route);
-		(void)msg_item_rcpt_put(&w->rcpts, &(struct msg_item_rcpt){ .index = (uint32_t)i,
-						       .addr = r->addr,
-						       .orig = r->orig,
-						       .why = failed ? WHY_NOTICE
-							      : v->msg.dir == SPOOL_HOLD ? WHY_HELD
-											 : WHY_UNKNOWN,
-						       .esc = p->esc,
-						       .reason = p->text,
-						       .attempts = p->attempts,
-						       .next_try = p->next_try.us,
-						       .transport = buf_str(&w->route.transport),
-						       .nexthop = buf_str(&w->route.nexthop) });
+		(void)msg_item_rcpt_put(
+		    &w->rcpts, &(struct msg_item_rcpt){ .index = (uint32_t)i,
+				   .addr = r->addr,
+				   .orig = r->orig,
+				   .why = failed                     ? WHY_NOTICE
+					  : v->msg.dir == SPOOL_HOLD ? WHY_HELD
+								     : WHY_UNKNOWN,
+				   .esc = p->esc,
+				   .reason = p->text,
+				   .attempts = p->attempts,
+				   .next_try = p->next_try.us,
+				   .transport = buf_str(&w->route.transport),
+				   .nexthop = buf_str(&w->route.nexthop) });
 	}
 	w->answers->item(w->answers->arg, &(struct msg_item){ .id = v->msg.id,
-					       .dir = (uint8_t)v->msg.dir,
-					       .forced_expire = v->forced,
-					       .arrived = v->msg.arrived.us,
-					       .size = v->msg.size,
-					       .sender = v->msg.sender,
-					       .rcpts = buf_str(&w->rcpts) });
+					      .dir = (uint8_t)v->msg.dir,
+					      .forced_expire = v->forced,
+					      .arrived = v->msg.arrived.us,
+					      .size = v->msg.size,
+					      .sender = v->msg.sender,
+					      .rcpts = buf_str(&w->rcpts) });
 }
 
 static void
@@ -192,7 +196,8 @@ change_all(struct work *w)
 		enum err e = w->request->dry ? OK : change(w, &w->places[i], &did);
 
 		if (e != OK) {
-			fprintf(stderr, "warning: %s: %s\n", qid_text(w->places[i].id, text), err_why());
+			fprintf(stderr, "warning: %s: %s\n", qid_text(w->places[i].id, text),
+			    err_why());
 			w->broken = true;
 		} else if (did) {
 			w->out->matched++;

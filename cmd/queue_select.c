@@ -57,9 +57,14 @@ selector_is_empty(const struct selector *s)
 struct msg_select
 selector_select(const struct selector *s)
 {
-	return (struct msg_select){ .ids = buf_str(&s->ids), .senders = buf_str(&s->senders), .rcpts = buf_str(&s->rcpts),
-		.destinations = buf_str(&s->destinations), .reasons = buf_str(&s->reasons), .before = s->before,
-		.after = s->after, .states = s->states };
+	return (struct msg_select){ .ids = buf_str(&s->ids),
+		.senders = buf_str(&s->senders),
+		.rcpts = buf_str(&s->rcpts),
+		.destinations = buf_str(&s->destinations),
+		.reasons = buf_str(&s->reasons),
+		.before = s->before,
+		.after = s->after,
+		.states = s->states };
 }
 
 /* -- one function a criterion; false: the word makes no sense -- */
@@ -130,13 +135,13 @@ static const struct {
 	bool (*take)(struct selector *s, struct str word);
 	const char *wants;
 } criteria[] = {
-	{ "--sender",      take_sender,      "an address, @domain or <>"              },
-	{ "--recipient",   take_rcpt,        "an address or @domain"                  },
-	{ "--destination", take_destination, "a next hop or domain"                   },
-	{ "--reason",      take_reason,      "some text"                              },
-	{ "--older",       take_older,       "an age, such as 90s, 5m, 2h, 3d or 1w"  },
-	{ "--newer",       take_newer,       "an age, such as 90s, 5m, 2h, 3d or 1w"  },
-	{ "--state",       take_state,       "incoming, active, deferred or hold"     },
+	{"--sender",       take_sender,      "an address, @domain or <>"            },
+	{ "--recipient",   take_rcpt,        "an address or @domain"                },
+	{ "--destination", take_destination, "a next hop or domain"                 },
+	{ "--reason",      take_reason,      "some text"                            },
+	{ "--older",       take_older,       "an age, such as 90s, 5m, 2h, 3d or 1w"},
+	{ "--newer",       take_newer,       "an age, such as 90s, 5m, 2h, 3d or 1w"},
+	{ "--state",       take_state,       "incoming, active, deferred or hold"   },
 };
 
 static bool
@@ -167,9 +172,10 @@ selector_take(struct cmd *c, struct selector *s, int argc, char **argv, int *at)
 
 	for (size_t i = 0; i < countof(criteria); i++) {
 		size_t n = strlen(criteria[i].flag);
-		const char *value = word[0] == '-' && strncmp(word, criteria[i].flag, n) == 0 && word[n] == '='
-					? word + n + 1
-					: NULL;
+		const char *value =
+		    word[0] == '-' && strncmp(word, criteria[i].flag, n) == 0 && word[n] == '='
+			? word + n + 1
+			: NULL;
 
 		if (value == NULL && strcmp(word, criteria[i].flag) != 0)
 			continue;

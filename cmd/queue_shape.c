@@ -20,7 +20,11 @@ struct row {
 void
 shape_init(struct shape *s)
 {
-	*s = (struct shape){ .min_subdomains = 5, .buckets = 10, .minutes = 5, .width = WIDTH, .now = wall_now().us };
+	*s = (struct shape){ .min_subdomains = 5,
+		.buckets = 10,
+		.minutes = 5,
+		.width = WIDTH,
+		.now = wall_now().us };
 }
 
 static struct row *
@@ -44,7 +48,9 @@ bucket_of(const struct shape *s, int64_t arrived)
 	unsigned b = 1;
 
 	if (s->linear)
-		return age < 0 ? 1 : age / width + 1 < s->buckets ? (unsigned)(age / width) + 1 : s->buckets;
+		return age < 0                        ? 1
+		       : age / width + 1 < s->buckets ? (unsigned)(age / width) + 1
+						      : s->buckets;
 	for (; b < s->buckets && age >= bound; b++)
 		bound *= 2;
 	return b;
@@ -60,7 +66,8 @@ domain_of(struct shape *s, struct str addr)
 		d = addr.n > 0 ? addr : STR("MAILER-DAEMON");
 	buf_clear(&s->key);
 	for (size_t i = 0; i < d.n; i++) {
-		char c = d.p[i] >= 'A' && d.p[i] <= 'Z' && addr.n > 0 ? (char)(d.p[i] + 32) : d.p[i];
+		char c =
+		    d.p[i] >= 'A' && d.p[i] <= 'Z' && addr.n > 0 ? (char)(d.p[i] + 32) : d.p[i];
 
 		if (c != '.' || (s->key.n > 0 && s->key.p[s->key.n - 1] != '.'))
 			buf_addc(&s->key, c);
@@ -160,7 +167,11 @@ lay_out(const struct shape *s, struct columns *c)
 
 		if (i > 0 && i < s->buckets)
 			t += t > 0 && !s->linear ? t : s->minutes;
-		snprintf(c->head[i], sizeof c->head[i], i == 0 ? "T" : i < s->buckets ? "%" PRIu64 : "%" PRIu64 "+", t);
+		snprintf(c->head[i], sizeof c->head[i],
+		    i == 0           ? "T"
+		    : i < s->buckets ? "%" PRIu64
+				     : "%" PRIu64 "+",
+		    t);
 		snprintf(number, sizeof number, "%" PRIu64, s->total[i]);
 		n = strlen(number);
 		head = strlen(c->head[i]);
@@ -186,7 +197,8 @@ add_name(struct buf *out, const struct columns *c, struct str name)
 }
 
 static void
-add_row(const struct shape *s, const struct columns *c, struct str name, const uint64_t *counts, struct buf *out)
+add_row(const struct shape *s, const struct columns *c, struct str name, const uint64_t *counts,
+    struct buf *out)
 {
 	add_name(out, c, name);
 	for (unsigned i = 0; i <= s->buckets; i++)
@@ -273,7 +285,8 @@ option(struct cmd *c, struct shape *s, int o)
 	case 'n':
 		return number(optarg, 0, UINT32_MAX, &s->top);
 	case 'N':
-		return number(optarg, 0, UINT32_MAX, &ignored);        /* there are no intermediate results */
+		return number(
+		    optarg, 0, UINT32_MAX, &ignored); /* there are no intermediate results */
 	default:
 		return false;
 	}

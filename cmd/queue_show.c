@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A message file for human eyes, in the words of Postfix's postcat; -d and -o name the letters and places that a record of it would
- * have there. */
+/* A message file for human eyes, in the words of Postfix's postcat; -d and -o name the letters and
+ * places that a record of it would have there. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct show {
 	const char *path; /* as the headings name it */
 	int fd;
 	const struct spool_view *v;
-	uint64_t at; /* where the next line is from */
+	uint64_t at;   /* where the next line is from */
 	uint64_t skip; /* what is before this offset */
 	enum err e;
 };
@@ -77,8 +77,8 @@ show_rcpt(struct show *s, size_t i)
 	line(s, open ? 'R' : 'D', open ? "recipient" : "done_recipient", r->addr);
 	if (p->state != JRN_PENDING) {
 		begin(s, 'A');
-		printf("named_attribute: status=%s %.*s (%.*s), attempts %" PRIu32 "\n", states[p->state], STR_ARG(p->esc),
-		    STR_ARG(p->text), p->attempts);
+		printf("named_attribute: status=%s %.*s (%.*s), attempts %" PRIu32 "\n",
+		    states[p->state], STR_ARG(p->esc), STR_ARG(p->text), p->attempts);
 	}
 }
 
@@ -93,8 +93,8 @@ show_envelope(struct show *s)
 
 	strftime(date, sizeof date, "%a %b %e %H:%M:%S %Y", localtime_r(&at, &tm));
 	begin(s, 'C');
-	printf("message_size: %15" PRIu64 " %15" PRIu32 " %15zu %15d %15" PRIu64 " %15d\n", m->size, m->content_at, m->nrcpts,
-	    0, m->size, m->flags & MF_UTF8 ? 2 : 0);
+	printf("message_size: %15" PRIu64 " %15" PRIu32 " %15zu %15d %15" PRIu64 " %15d\n", m->size,
+	    m->content_at, m->nrcpts, 0, m->size, m->flags & MF_UTF8 ? 2 : 0);
 	line(s, 'T', "message_arrival_time", str_of(date));
 	attribute(s, "dsn_envid", m->envid);
 	attribute(s, "dsn_ret", str_of(rets[m->ret % countof(rets)]));
@@ -193,8 +193,8 @@ show_content(struct show *s)
 const char *
 queue_event_name(uint8_t type)
 {
-	static const char *const names[] = { "?", "sent", "deferred", "bounced", "expired", "notice sent", "requeued",
-		"told to expire" };
+	static const char *const names[] = { "?", "sent", "deferred", "bounced", "expired",
+		"notice sent", "requeued", "told to expire" };
 
 	return type < countof(names) ? names[type] : "?";
 }
@@ -309,7 +309,8 @@ queue_show(struct cmd *c, struct str id, const char *file, unsigned what, uint64
 	if (e != OK && file)
 		cmd_warn(c, "fatal: %s", err_why());
 	else if (e != OK)
-		cmd_warn(c, "fatal: %.*s: %s", STR_ARG(id), e == E_NOENT ? "no such message" : err_why());
+		cmd_warn(c, "fatal: %.*s: %s", STR_ARG(id),
+		    e == E_NOENT ? "no such message" : err_why());
 	return e == OK && fflush(stdout) == 0 ? EX_DONE : EX_NOT_DONE;
 }
 
@@ -320,9 +321,13 @@ queue_show_many(struct cmd *c, int argc, char **argv)
 		const char *flag;
 		unsigned what;
 	} flags[] = {
-		{ "--envelope", SHOW_ENVELOPE }, { "--header", SHOW_HEADER }, { "--headers", SHOW_HEADER },
-		{ "--body", SHOW_BODY },         { "--history", SHOW_HISTORY },
+		{"--envelope", SHOW_ENVELOPE},
+		{ "--header",  SHOW_HEADER  },
+		{ "--headers", SHOW_HEADER  },
+		{ "--body",    SHOW_BODY    },
+		{ "--history", SHOW_HISTORY },
 	};
+
 	unsigned what = 0;
 	int status = EX_DONE, shown = 0;
 
@@ -345,12 +350,14 @@ queue_show_many(struct cmd *c, int argc, char **argv)
 
 		if (strncmp(argv[i], "--", 2) == 0)
 			continue;
-		one = queue_show(c, str_of(argv[i]), strchr(argv[i], '/') ? argv[i] : NULL, what, 0);
+		one =
+		    queue_show(c, str_of(argv[i]), strchr(argv[i], '/') ? argv[i] : NULL, what, 0);
 		status = one == EX_DONE ? status : one;
 		shown++;
 	}
 	if (shown == 0) {
-		cmd_warn(c, "usage: postroad queue cat [--envelope] [--header] [--body] [--history] ID|FILE ...");
+		cmd_warn(c, "usage: postroad queue cat [--envelope] [--header] [--body] "
+			    "[--history] ID|FILE ...");
 		return EX_BAD_USAGE;
 	}
 	return status;

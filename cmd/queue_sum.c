@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The queue in a table: a line for each destination, domain, sender, reason or age.  Messages are counted as they come; only the
- * lines are kept. */
+/* The queue in a table: a line for each destination, domain, sender, reason or age.  Messages are
+ * counted as they come; only the lines are kept. */
 #include "cmd/queue_sum.h"
 
 #include <inttypes.h>
@@ -24,8 +24,11 @@ queue_sum_of(const char *word)
 		const char *name;
 		enum queue_sum by;
 	} kinds[] = {
-		{ "destination", SUM_DESTINATION }, { "domain", SUM_DOMAIN }, { "sender", SUM_SENDER },
-		{ "reason", SUM_REASON },           { "age", SUM_AGE },
+		{"destination", SUM_DESTINATION},
+		{ "domain",     SUM_DOMAIN     },
+		{ "sender",     SUM_SENDER     },
+		{ "reason",     SUM_REASON     },
+		{ "age",        SUM_AGE        },
 	};
 
 	for (size_t i = 0; i < countof(kinds); i++)
@@ -34,13 +37,20 @@ queue_sum_of(const char *word)
 	return SUM_NONE;
 }
 
-/* The bounds of ages, seconds; each line is what is younger than it and no younger than the one before. */
+/* The bounds of ages, seconds; each line is what is younger than it and no younger than the one
+ * before. */
 static const struct {
 	int64_t under;
 	const char *name;
 } ages[] = {
-	{ 300, "under 5m" },   { 1200, "5m to 20m" },  { 3600, "20m to 1h" },   { 14400, "1h to 4h" },
-	{ 86400, "4h to 1d" }, { 172800, "1d to 2d" }, { 432000, "2d to 5d" }, { INT64_MAX, "5d and more" },
+	{300,        "under 5m"   },
+	{ 1200,      "5m to 20m"  },
+	{ 3600,      "20m to 1h"  },
+	{ 14400,     "1h to 4h"   },
+	{ 86400,     "4h to 1d"   },
+	{ 172800,    "1d to 2d"   },
+	{ 432000,    "2d to 5d"   },
+	{ INT64_MAX, "5d and more"},
 };
 
 static size_t
@@ -63,7 +73,10 @@ count(struct sum *s, struct str key, size_t place, const struct msg_item *item)
 		l = mem_new(sizeof *l + key.n + 1);
 		if (key.n > 0)
 			memcpy(l->key, key.p, key.n);
-		l->sum = (struct sum_line){ .key = { l->key, key.n }, .oldest = INT64_MAX, .place = place };
+		l->sum = (struct sum_line){
+			.key = {l->key, key.n},
+                          .oldest = INT64_MAX, .place = place
+		};
 		map_put(&s->lines, l->sum.key, &l->node);
 	}
 	l->sum.rcpts++;
@@ -88,7 +101,9 @@ key_of(struct sum *s, const struct msg_item *item, const struct msg_item_rcpt *r
 		return r->transport.n > 0 ? buf_str(&s->key) : STR("(none: failed)");
 	case SUM_DOMAIN:
 		for (size_t i = 0; i < domain.n; i++)
-			buf_addc(&s->key, domain.p[i] >= 'A' && domain.p[i] <= 'Z' ? (char)(domain.p[i] + 32) : domain.p[i]);
+			buf_addc(&s->key, domain.p[i] >= 'A' && domain.p[i] <= 'Z'
+					      ? (char)(domain.p[i] + 32)
+					      : domain.p[i]);
 		return domain.n > 0 ? buf_str(&s->key) : STR("(local)");
 	case SUM_SENDER:
 		return item->sender.n > 0 ? item->sender : STR("MAILER-DAEMON");
@@ -124,7 +139,8 @@ sum_item(void *sum, const struct msg_item *item)
 static int
 by_weight(const void *a, const void *b)
 {
-	const struct sum_line *x = *(const struct sum_line *const *)a, *y = *(const struct sum_line *const *)b;
+	const struct sum_line *x = *(const struct sum_line *const *)a,
+			      *y = *(const struct sum_line *const *)b;
 
 	if (x->place != y->place)
 		return x->place < y->place ? -1 : 1;
@@ -195,25 +211,28 @@ text_of_age(int64_t seconds, char out[SHORT_TEXT])
 static void
 print(const struct sum *s, bool json)
 {
-	static const char *const titles[] = { "", "destination", "sender", "reason", "age", "domain" };
+	static const char *const titles[] = { "", "destination", "sender", "reason", "age",
+		"domain" };
 	const struct sum_line **v = sum_sorted(s);
 	char size[SHORT_TEXT], age[SHORT_TEXT];
 	struct buf line = BUF(0);
 
 	if (!json)
-		printf("%9s %10s %7s %8s  %s\n", "messages", "recipients", "size", "oldest", titles[s->by]);
+		printf("%9s %10s %7s %8s  %s\n", "messages", "recipients", "size", "oldest",
+		    titles[s->by]);
 	for (size_t i = 0; v[i]; i++) {
 		buf_clear(&line);
 		if (json) {
 			buf_printf(&line, "{\"%s\": ", titles[s->by]);
 			buf_add_json(&line, v[i]->key);
 			buf_printf(&line,
-			    ", \"messages\": %" PRIu64 ", \"recipients\": %" PRIu64 ", \"bytes\": %" PRIu64
-			    ", \"oldest\": %" PRId64 "}",
+			    ", \"messages\": %" PRIu64 ", \"recipients\": %" PRIu64
+			    ", \"bytes\": %" PRIu64 ", \"oldest\": %" PRId64 "}",
 			    v[i]->messages, v[i]->rcpts, v[i]->bytes, v[i]->oldest / 1000000);
 		} else {
-			buf_printf(&line, "%9" PRIu64 " %10" PRIu64 " %7s %8s  ", v[i]->messages, v[i]->rcpts,
-			    text_of_size(v[i]->bytes, size), text_of_age((s->now - v[i]->oldest) / 1000000, age));
+			buf_printf(&line, "%9" PRIu64 " %10" PRIu64 " %7s %8s  ", v[i]->messages,
+			    v[i]->rcpts, text_of_size(v[i]->bytes, size),
+			    text_of_age((s->now - v[i]->oldest) / 1000000, age));
 			buf_add_clean(&line, v[i]->key);
 		}
 		puts(buf_cstr(&line));

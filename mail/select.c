@@ -57,7 +57,8 @@ static bool
 nexthop_matches(struct str pattern, struct str transport, struct str nexthop)
 {
 	return pattern_matches(pattern, nexthop) ||
-	       (pattern.n > transport.n && pattern.p[transport.n] == ':' && str_istarts(pattern, transport) &&
+	       (pattern.n > transport.n && pattern.p[transport.n] == ':' &&
+		   str_istarts(pattern, transport) &&
 		   pattern_matches(str_sub(pattern, transport.n + 1, pattern.n), nexthop));
 }
 
@@ -68,7 +69,8 @@ select_site(struct str patterns, struct str transport, struct str nexthop, struc
 	struct str one;
 
 	while (wire_get_str(&patterns, &one))
-		if (nexthop_matches(one, transport, nexthop) || (domain.n > 0 && pattern_matches(one, domain)))
+		if (nexthop_matches(one, transport, nexthop) ||
+		    (domain.n > 0 && pattern_matches(one, domain)))
 			return true;
 	return !any;
 }
@@ -101,7 +103,8 @@ bool
 select_message(const struct msg_select *s, const struct select_message *m)
 {
 	return (s->states == 0 || (s->states & m->state)) &&
-	       (s->before == 0 || m->arrived <= s->before) && (s->after == 0 || m->arrived >= s->after) &&
+	       (s->before == 0 || m->arrived <= s->before) &&
+	       (s->after == 0 || m->arrived >= s->after) &&
 	       addresses_match(s->senders, m->sender, STR(""));
 }
 
@@ -122,8 +125,8 @@ select_asks_rcpts(const struct msg_select *s)
 bool
 select_is_all(const struct msg_select *s)
 {
-	return !select_asks_rcpts(s) && s->ids.n == 0 && s->senders.n == 0 && s->before == 0 && s->after == 0 &&
-	       s->states == 0;
+	return !select_asks_rcpts(s) && s->ids.n == 0 && s->senders.n == 0 && s->before == 0 &&
+	       s->after == 0 && s->states == 0;
 }
 
 static bool
@@ -140,8 +143,8 @@ list_is_whole(struct str list)
 enum err
 select_check(const struct msg_select *s)
 {
-	if (s->ids.n % sizeof(uint64_t) == 0 && list_is_whole(s->senders) && list_is_whole(s->rcpts) &&
-	    list_is_whole(s->destinations) && list_is_whole(s->reasons))
+	if (s->ids.n % sizeof(uint64_t) == 0 && list_is_whole(s->senders) &&
+	    list_is_whole(s->rcpts) && list_is_whole(s->destinations) && list_is_whole(s->reasons))
 		return OK;
 	return fail(E_IPC, "malformed selection");
 }
@@ -153,10 +156,10 @@ select_state(struct str name)
 		struct str name;
 		unsigned state;
 	} states[] = {
-		{ { "incoming", 8 }, STATE_INCOMING },
-		{ { "active", 6 },   STATE_ACTIVE   },
-		{ { "deferred", 8 }, STATE_DEFERRED },
-		{ { "hold", 4 },     STATE_HOLD     },
+		{{ "incoming", 8 },  STATE_INCOMING},
+		{ { "active", 6 },   STATE_ACTIVE  },
+		{ { "deferred", 8 }, STATE_DEFERRED},
+		{ { "hold", 4 },     STATE_HOLD    },
 	};
 
 	for (size_t i = 0; i < countof(states); i++)
@@ -171,7 +174,14 @@ select_age(struct str text, int64_t *seconds)
 	static const struct {
 		char letter;
 		int64_t seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
+	} units[] = {
+		{'s',  1     },
+                { 'm', 60    },
+                { 'h', 3600  },
+                { 'd', 86400 },
+                { 'w', 604800}
+	};
+
 	int64_t unit = 1, n;
 
 	for (size_t i = 0; i < countof(units) && text.n > 0; i++)
@@ -180,5 +190,6 @@ select_age(struct str text, int64_t *seconds)
 			text = str_sub(text, 0, text.n - 1);
 			break;
 		}
-	return str_i64(text, &n) && n >= 0 && !__builtin_mul_overflow(n, unit, seconds) && *seconds < INT64_MAX / 1000000;
+	return str_i64(text, &n) && n >= 0 && !__builtin_mul_overflow(n, unit, seconds) &&
+	       *seconds < INT64_MAX / 1000000;
 }

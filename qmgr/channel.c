@@ -111,8 +111,8 @@ got(struct peer *p, uint16_t tag, struct str body)
 	}
 }
 
-/* Only processes of this mail system, and root, may tell us things; any other may ask how it stands (queue_allowed()), but not
- * many at once, and not sit there and say nothing. */
+/* Only processes of this mail system, and root, may tell us things; any other may ask how it stands
+ * (queue_allowed()), but not many at once, and not sit there and say nothing. */
 static enum err
 check_peer(int fd, struct peer *p)
 {

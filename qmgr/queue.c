@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An operator's requests.  A long walk gives way to deliveries, and waits for a client that reads slowly; while the spool is still being
- * read after the start it follows the reading, so that what it says is all there is. */
+/* An operator's requests.  A long walk gives way to deliveries, and waits for a client that reads
+ * slowly; while the spool is still being read after the start it follows the reading, so that what
+ * it says is all there is. */
 #include "qmgr/queue.h"
 
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { QUEUED_BYTES = 1 << 20, EACH_TURN = 500, SLOW_SECONDS = 3600, REBUILD_SECONDS = 600, IDS_BYTES = 32 << 10 };
+enum {
+	QUEUED_BYTES = 1 << 20,
+	EACH_TURN = 500,
+	SLOW_SECONDS = 3600,
+	REBUILD_SECONDS = 600,
+	IDS_BYTES = 32 << 10
+};
 
 /* -- does a message fit? -- */
 
@@ -15,7 +22,9 @@ state_of(const struct message *m, const struct sched_msg *v)
 {
 	if (sched_active(m))
 		return STATE_ACTIVE;
-	return v->dir == SPOOL_HOLD ? STATE_HOLD : v->dir == SPOOL_DEFERRED ? STATE_DEFERRED : STATE_INCOMING;
+	return v->dir == SPOOL_HOLD       ? STATE_HOLD
+	       : v->dir == SPOOL_DEFERRED ? STATE_DEFERRED
+					  : STATE_INCOMING;
 }
 
 static bool
@@ -31,8 +40,8 @@ fits(const struct message *m, const struct msg_select *s)
 		return true;
 	for (uint32_t i = 0; i < sched_rcpts(m); i++) {
 		sched_explain(qmgr.sched, m, i, &x);
-		if (x.why != WHY_DONE &&
-		    select_rcpt(s, &(struct select_rcpt){ x.addr, x.orig, x.transport, x.nexthop, x.text }))
+		if (x.why != WHY_DONE && select_rcpt(s, &(struct select_rcpt){ x.addr, x.orig,
+							    x.transport, x.nexthop, x.text }))
 			return true;
 	}
 	return false;
@@ -50,16 +59,17 @@ put_rcpts(const struct message *m, struct buf *rcpts)
 		size_t before = rcpts->n;
 
 		sched_explain(qmgr.sched, m, i, &x);
-		if (x.why != WHY_DONE && !msg_item_rcpt_put(rcpts, &(struct msg_item_rcpt){ .index = x.index,
-								       .addr = x.addr,
-								       .orig = x.orig,
-								       .why = (uint8_t)x.why,
-								       .esc = x.esc,
-								       .reason = x.text,
-								       .attempts = x.attempts,
-								       .next_try = x.next_try.us,
-								       .transport = x.transport,
-								       .nexthop = x.nexthop })) {
+		if (x.why != WHY_DONE &&
+		    !msg_item_rcpt_put(rcpts, &(struct msg_item_rcpt){ .index = x.index,
+						  .addr = x.addr,
+						  .orig = x.orig,
+						  .why = (uint8_t)x.why,
+						  .esc = x.esc,
+						  .reason = x.text,
+						  .attempts = x.attempts,
+						  .next_try = x.next_try.us,
+						  .transport = x.transport,
+						  .nexthop = x.nexthop })) {
 			buf_cut(rcpts, before);
 			return false;
 		}
@@ -141,7 +151,8 @@ visit(struct request *r, struct message *m)
 
 /* -- which ones -- */
 
-/* A client that stops reading costs its own task, and no more memory than QUEUED_BYTES and a message. */
+/* A client that stops reading costs its own task, and no more memory than QUEUED_BYTES and a
+ * message. */
 static WAITS enum err
 give_way(struct request *r, unsigned *n)
 {
@@ -240,10 +251,17 @@ messages(struct request *r)
 static WAITS enum err
 answer(struct request *r)
 {
-	static enum err (*const does[QUEUE_OP_COUNT])(struct request *r) = {
-		[QUEUE_LIST] = messages, [QUEUE_FLUSH] = messages, [QUEUE_HOLD] = messages, [QUEUE_RELEASE] = messages,
-		[QUEUE_DELETE] = messages, [QUEUE_REQUEUE] = messages, [QUEUE_EXPIRE] = messages,
-		[QUEUE_EXPIRE_HELD] = messages, [QUEUE_READ] = queue_read, [QUEUE_SITES] = queue_sites,
+	static enum err (*const does[QUEUE_OP_COUNT])(struct request * r) = {
+		[QUEUE_LIST] = messages,
+		[QUEUE_FLUSH] = messages,
+		[QUEUE_HOLD] = messages,
+		[QUEUE_RELEASE] = messages,
+		[QUEUE_DELETE] = messages,
+		[QUEUE_REQUEUE] = messages,
+		[QUEUE_EXPIRE] = messages,
+		[QUEUE_EXPIRE_HELD] = messages,
+		[QUEUE_READ] = queue_read,
+		[QUEUE_SITES] = queue_sites,
 		[QUEUE_HISTORY] = queue_history,
 	};
 	enum err e;
@@ -260,7 +278,7 @@ enum err
 queue_request(struct peer *p, const struct msg_queue *q)
 {
 	struct request r = { .peer = p, .q = *q, .end = { .request = q->request } };
-	char *select = str_dup(q->select);             /* the frame is gone with the next one */
+	char *select = str_dup(q->select); /* the frame is gone with the next one */
 	struct buf *out;
 	enum err e;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that are not about each message: who may ask, new files, destinations, the past of a message. */
+/* Requests that are not about each message: who may ask, new files, destinations, the past of a
+ * message. */
 #include "mail/users.h"
 #include "qmgr/queue.h"
 #include "util/log.h"
@@ -18,13 +19,16 @@ queue_allowed(struct request *r)
 	if (r->peer->trusted)
 		return OK;
 	if (!looks && r->q.op != QUEUE_FLUSH)
-		return fail(E_PERM, "only root and the owner of the mail system may change the queue");
+		return fail(
+		    E_PERM, "only root and the owner of the mail system may change the queue");
 	user_look_up(r->peer->uid, &u);
-	allowed = looks ? user_is_among(&u, p->authorized_mailq_users, "authorized_mailq_users", p->config_directory)
-			: user_is_among(&u, p->authorized_flush_users, "authorized_flush_users", p->config_directory);
+	allowed = looks ? user_is_among(&u, p->authorized_mailq_users, "authorized_mailq_users",
+			      p->config_directory)
+			: user_is_among(&u, p->authorized_flush_users, "authorized_flush_users",
+			      p->config_directory);
 	return allowed ? OK
-		       : fail(E_PERM, "User %s(%u) is not allowed to %s the mail queue", u.name, u.uid,
-			     looks ? "view" : "flush");
+		       : fail(E_PERM, "User %s(%u) is not allowed to %s the mail queue", u.name,
+			     u.uid, looks ? "view" : "flush");
 }
 
 /* -- READ -- */
@@ -58,7 +62,7 @@ queue_read(struct request *r)
 
 	r->peer->loading = r->q.dry;
 	rd.v = mem_array(READ_MAX, sizeof *rd.v);
-	qmgr.readers++;                                /* what is removed meanwhile is remembered */
+	qmgr.readers++; /* what is removed meanwhile is remembered */
 	while (e == OK && rd.ids.n > 0) {
 		rd.n = 0;
 		e = task_offload(read_views, &rd);
@@ -149,8 +153,8 @@ send_history(struct request *r, struct str records)
 				break;
 			r->end.matched++;
 		}
-		msg_events_put(
-		    out, &(struct msg_events){ r->q.request, str_sub(records, 0, records.n - rest.n) });
+		msg_events_put(out,
+		    &(struct msg_events){ r->q.request, str_sub(records, 0, records.n - rest.n) });
 		ipc_end(r->peer->ipc);
 		if (rest.n == records.n)
 			break;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules cited are those of docs/SPOOL.md.  For each batch: copies durable in load/, their lines durable in the ledger, renamed into
- * the queue, the new names durable, the sources removed. */
+/* The rules cited are those of docs/SPOOL.md.  For each batch: copies durable in load/, their lines
+ * durable in the ledger, renamed into the queue, the new names durable, the sources removed. */
 #include "spool/adopt.h"
 
 #include <dirent.h>
@@ -21,12 +21,12 @@
 enum { PIECE = 256 << 10, LOAD_PATH = 32 };
 
 struct copy {
-	char *path;                                    /* of the source */
+	char *path; /* of the source */
 	struct adopt_how how;
 	struct ledger_line line;
-	bool known;                                    /* the ledger has it already */
-	bool there;                                    /* nothing to copy: only its source is to go */
-	int source, fd;                                /* fd: load/ID, locked */
+	bool known;     /* the ledger has it already */
+	bool there;     /* nothing to copy: only its source is to go */
+	int source, fd; /* fd: load/ID, locked */
 	enum err failed;
 	char why[ERR_WHY_MAX];
 };
@@ -36,7 +36,7 @@ struct adopt {
 	adopt_fn *fn;
 	void *arg;
 	struct ledger ledger;
-	struct copy *v;                                /* ADOPT_MAX of them */
+	struct copy *v; /* ADOPT_MAX of them */
 	size_t n;
 };
 
@@ -79,7 +79,8 @@ copy_bytes(int from, int to)
 		n = FAULT(read) ? -1 : pread(from, piece, PIECE, (off_t)at);
 		if (n < 0 && errno == EINTR)
 			continue;
-		e = n < 0 ? fail_errno("read") : fd_write_all(to, (struct str){ piece, (size_t)n }, (off_t)at);
+		e = n < 0 ? fail_errno("read")
+			  : fd_write_all(to, (struct str){ piece, (size_t)n }, (off_t)at);
 		at += n > 0 ? (uint64_t)n : 0;
 	} while (n != 0 && e == OK);
 	free(piece);
@@ -103,7 +104,9 @@ check_copy(struct adopt *a, struct copy *c, uint64_t id)
 		c->line.size = k->size;
 		peek_close(k);
 	}
-	c->line.dir = c->how.dir != SPOOL_DIR_COUNT ? c->how.dir : deferred ? SPOOL_DEFERRED : SPOOL_INCOMING;
+	c->line.dir = c->how.dir != SPOOL_DIR_COUNT ? c->how.dir
+		      : deferred                    ? SPOOL_DEFERRED
+						    : SPOOL_INCOMING;
 	spool_view_fini(&v);
 	free(k);
 	return e;
@@ -118,7 +121,8 @@ make_copy(struct adopt *a, struct copy *c, uint64_t id)
 	/* One that was never finished: whatever is in it, its source is still there (R10.3). */
 	if (sys_unlinkat(a->s->root, path, 0) != 0 && errno != ENOENT)
 		return fail_errno("unlink %s", path);
-	c->fd = sys_openat(a->s->root, path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, a->s->file_mode);
+	c->fd =
+	    sys_openat(a->s->root, path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, a->s->file_mode);
 	if (c->fd < 0)
 		return fail_errno("create %s", path);
 	TRY(spool_give(a->s, path));
@@ -144,7 +148,8 @@ compare(struct adopt *a, const struct copy *c, enum spool_dir d, const char *hea
 	char path[SPOOL_PATH], ours[LAYOUT_HEADER];
 	struct stat st;
 	enum err e;
-	int fd = sys_openat(a->s->root, spool_path(d, c->line.id, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	int fd = sys_openat(
+	    a->s->root, spool_path(d, c->line.id, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
 
 	if (fd < 0)
 		return fail_errno("open %s", path);
@@ -159,7 +164,8 @@ compare(struct adopt *a, const struct copy *c, enum spool_dir d, const char *hea
 	if (memcmp(ours, header, sizeof ours) != 0)
 		return fail(E_EXISTS, "another message has this id here");
 	if (c->line.size > (uint64_t)st.st_size)
-		return fail(E_EXISTS, "it is here already, and knows less of what was delivered than this file");
+		return fail(E_EXISTS,
+		    "it is here already, and knows less of what was delivered than this file");
 	if (d == SPOOL_CORRUPT)
 		return fail(E_EXISTS, "it is here already, damaged, in %s", spool_dir_name(d));
 	return spool_sync_dir(a->s, spool_hash_path(d, spool_hash(c->line.id), path));
@@ -186,7 +192,8 @@ open_source(struct copy *c, char header[LAYOUT_HEADER], struct layout_header *h)
 		return fail(E_EOF, "never committed");
 	if (!layout_header_get(header, h))
 		return fail(E_CORRUPT, "not a message file, or its header is damaged");
-	return h->version == LAYOUT_VERSION ? OK : fail(E_IO, "its format is version %u", h->version);
+	return h->version == LAYOUT_VERSION ? OK
+					    : fail(E_IO, "its format is version %u", h->version);
 }
 
 /* What is to be done; fate TAKEN: copy it. */
@@ -239,7 +246,8 @@ adopt_add(struct adopt *a, const char *path, const struct adopt_how *how)
 	c.there = fate == ADOPT_THERE;
 	if (e == OK && fate == ADOPT_TAKEN && !how->dry) {
 		e = make_copy(a, &c, c.line.id);
-	} else if (e == OK && fate == ADOPT_TAKEN && (e = spool_read_file(path, &v, NULL, &fd)) == OK) {
+	} else if (e == OK && fate == ADOPT_TAKEN &&
+		   (e = spool_read_file(path, &v, NULL, &fd)) == OK) {
 		spool_view_fini(&v);
 		close(fd);
 	}
@@ -260,8 +268,8 @@ adopt_waiting(const struct adopt *a)
 
 /* -- a batch -- */
 
-#define EACH_COPY(a, c) \
-	for (struct copy *c = (a)->v; c < (a)->v + (a)->n; c++) \
+#define EACH_COPY(a, c)                                                                            \
+	for (struct copy *c = (a)->v; c < (a)->v + (a)->n; c++)                                    \
 		if (!c->there && c->failed == OK)
 
 static void
@@ -278,9 +286,9 @@ sync_copies(struct adopt *a)
 		return OK;
 	if (a->s->sync != SYNC_FSYNC && a->n >= SYNCFS_MIN)
 		return sys_syncfs(a->s->root) == 0 ? OK : fail_errno("syncfs %s", a->s->path);
-	EACH_COPY (a, c)
-		if (sys_fsync(c->fd) != 0)
-			return fail_errno("fsync");
+	EACH_COPY(a, c)
+	if (sys_fsync(c->fd) != 0)
+		return fail_errno("fsync");
 	return spool_sync_dir(a->s, "load");
 }
 
@@ -291,9 +299,9 @@ write_ledger(struct adopt *a)
 	size_t n = 0;
 	enum err e;
 
-	EACH_COPY (a, c)
-		if (!c->known)
-			lines[n++] = c->line;
+	EACH_COPY(a, c)
+	if (!c->known)
+		lines[n++] = c->line;
 	e = n > 0 ? ledger_add(a->s, &a->ledger, lines, n) : OK;
 	free(lines);
 	return e;
@@ -324,19 +332,21 @@ sync_names(struct adopt *a)
 	char path[SPOOL_PATH];
 	enum err e;
 
-	EACH_COPY (a, c) {
+	EACH_COPY(a, c)
+	{
 		unsigned hash = spool_hash(c->line.id);
 
 		if (seen[c->line.dir][hash])
 			continue;
 		seen[c->line.dir][hash] = true;
-		/* Another process may have made the hash directory, and not yet synced it (R1.3). */
+		/* Another process may have made the hash directory, and not yet synced it (R1.3).
+		 */
 		e = spool_sync_dir(a->s, spool_dir_name(c->line.dir));
 		e = e == OK ? spool_sync_dir(a->s, spool_hash_path(c->line.dir, hash, path)) : e;
 		if (e != OK)
-			EACH_COPY (a, other)
-				if (other->line.dir == c->line.dir && spool_hash(other->line.id) == hash)
-					refuse(other, e);
+			EACH_COPY(a, other)
+		if (other->line.dir == c->line.dir && spool_hash(other->line.id) == hash)
+			refuse(other, e);
 	}
 	(void)!spool_sync_dir(a->s, "load");
 }
@@ -347,7 +357,8 @@ remove_source(struct copy *c)
 {
 	struct stat was, is;
 
-	if (fstat(c->source, &was) != 0 || lstat(c->path, &is) != 0 || was.st_dev != is.st_dev || was.st_ino != is.st_ino)
+	if (fstat(c->source, &was) != 0 || lstat(c->path, &is) != 0 || was.st_dev != is.st_dev ||
+	    was.st_ino != is.st_ino)
 		return;
 	if (sys_unlinkat(AT_FDCWD, c->path, 0) != 0 && errno != ENOENT) {
 		(void)fail_errno("taken, but cannot be removed here");
@@ -363,7 +374,11 @@ finish(struct adopt *a, bool undo)
 			remove_source(c);
 		if (c->failed != OK && undo && !c->there)
 			drop_copy(a, c);
-		tell(a, c, c->failed != OK ? ADOPT_FAILED : c->there ? ADOPT_THERE : ADOPT_TAKEN, c->why);
+		tell(a, c,
+		    c->failed != OK ? ADOPT_FAILED
+		    : c->there      ? ADOPT_THERE
+				    : ADOPT_TAKEN,
+		    c->why);
 		copy_free(c);
 	}
 	a->n = 0;
@@ -379,15 +394,16 @@ adopt_commit(struct adopt *a)
 	e = sync_copies(a);
 	e = e == OK ? write_ledger(a) : e;
 	if (e != OK) {
-		EACH_COPY (a, c)
-			refuse(c, e);
+		EACH_COPY(a, c)
+		refuse(c, e);
 		finish(a, true);
 		return e;
 	}
-	/* From here on the ledger says that they are taken: what cannot be finished now is at the next opening. */
-	EACH_COPY (a, c)
-		if ((e = make_live(a->s, &c->line)) != OK)
-			refuse(c, e);
+	/* From here on the ledger says that they are taken: what cannot be finished now is at the
+	 * next opening. */
+	EACH_COPY(a, c)
+	if ((e = make_live(a->s, &c->line)) != OK)
+		refuse(c, e);
 	sync_names(a);
 	finish(a, false);
 	return OK;
@@ -406,7 +422,9 @@ clear_up(struct adopt *a, uint64_t id)
 	enum err e;
 
 	if (line == NULL)
-		return sys_unlinkat(a->s->root, load_path(id, path), 0) == 0 ? OK : fail_errno("unlink %s", path);
+		return sys_unlinkat(a->s->root, load_path(id, path), 0) == 0
+			   ? OK
+			   : fail_errno("unlink %s", path);
 	k = mem_new(sizeof *k);
 	if ((e = peek_open(k, a->s->root, load_path(id, path), O_RDONLY, id)) == OK) {
 		e = peek_view(k, SPOOL_INCOMING, true, &v);
@@ -415,7 +433,7 @@ clear_up(struct adopt *a, uint64_t id)
 		peek_close(k);
 	}
 	free(k);
-	if (e == E_CORRUPT || e == E_EOF)              /* a copy of a later time, with `again` */
+	if (e == E_CORRUPT || e == E_EOF) /* a copy of a later time, with `again` */
 		return sys_unlinkat(a->s->root, path, 0) == 0 ? OK : fail_errno("unlink %s", path);
 	TRY(e);
 	if ((e = make_live(a->s, line)) == E_EXISTS)
@@ -450,7 +468,8 @@ adopt_open(struct spool *s, adopt_fn *fn, void *arg, struct adopt **out)
 	struct adopt *a = mem_new(sizeof *a);
 	enum err e;
 
-	*a = (struct adopt){ .s = s, .fn = fn, .arg = arg, .v = mem_array(ADOPT_MAX, sizeof *a->v) };
+	*a =
+	    (struct adopt){ .s = s, .fn = fn, .arg = arg, .v = mem_array(ADOPT_MAX, sizeof *a->v) };
 	e = ledger_open(s, &a->ledger);
 	e = e == OK ? clear_up_all(a) : e;
 	if (e != OK)

@@ -40,8 +40,8 @@ parse(struct str text, struct ledger_line *line)
 {
 	struct str id, size, dir;
 
-	if (!str_word(&text, " ", &id) || !str_word(&text, " ", &size) || !str_word(&text, " ", &dir) ||
-	    !qid_parse(id, &line->id) || !str_u64(size, &line->size))
+	if (!str_word(&text, " ", &id) || !str_word(&text, " ", &size) ||
+	    !str_word(&text, " ", &dir) || !qid_parse(id, &line->id) || !str_u64(size, &line->size))
 		return false;
 	for (line->dir = SPOOL_INCOMING; line->dir <= SPOOL_HOLD; line->dir++)
 		if (str_eq(dir, str_of(spool_dir_name(line->dir))))
@@ -148,8 +148,8 @@ ledger_add(struct spool *s, struct ledger *l, const struct ledger_line *lines, s
 	enum err e = OK;
 
 	for (size_t i = 0; i < n; i++)
-		if (!buf_printf(&text, "%s %" PRIu64 " %s\n", qid_text(lines[i].id, id), lines[i].size,
-			spool_dir_name(lines[i].dir)))
+		if (!buf_printf(&text, "%s %" PRIu64 " %s\n", qid_text(lines[i].id, id),
+			lines[i].size, spool_dir_name(lines[i].dir)))
 			e = fail(E_TOOBIG, "%s: too many lines at once", path);
 	if (e == OK)
 		e = fd_write_all(l->fd, buf_str(&text), (off_t)l->end);
