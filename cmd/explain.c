@@ -64,6 +64,7 @@ ask(struct explain *x, enum queue_op op, struct msg_select select, struct buf *m
 	int status = queue_do(x->c, &r, &a, &out);
 
 	x->down |= out.down;
+	x->now = wall_now().us;
 	if (missing)
 		(void)buf_add(missing, buf_str(&out.missing));
 	queue_result_fini(&out);

@@ -6,7 +6,7 @@
 
 #include "cmd/explain.h"
 
-enum { COLUMNS = 79, LABEL = 14, LOG_LINES = 20, EVENTS_SHOWN = 12 };
+enum { COLUMNS = 79, LABEL = 14, LOG_LINES = 20, EVENTS_SHOWN = 12, WHEN_TEXT = 80 };
 
 void
 explain_wrap(struct str text, int indent, int column)
@@ -60,14 +60,14 @@ static void __attribute__((format(printf, 2, 3))) item(const char *label, const 
 
 /* "22:51:38, in 4m12s" */
 static const char *
-when(const struct explain *x, int64_t at, char out[2 * SHORT_TEXT])
+when(const struct explain *x, int64_t at, char out[WHEN_TEXT])
 {
 	char time[SHORT_TEXT], span[SHORT_TEXT];
 	int64_t d = (at - x->now) / 1000000;
 
+	text_of_time(at, x->now, time);
 	text_of_age(d < 0 ? -d : d, span);
-	snprintf(out, 2 * SHORT_TEXT, d < 0 ? "%s, %s ago" : "%s, in %s",
-	    text_of_time(at, x->now, time), span);
+	snprintf(out, WHEN_TEXT, d == 0 ? "%s, just now" : d < 0 ? "%s, %s ago" : "%s, in %s", time, span);
 	return out;
 }
 
@@ -119,7 +119,7 @@ static const struct {
 	[WHY_RATE] = { "there is a pause between deliveries to the destination (_destination_rate_delay)",
 	               "when the pause is over" },
 	[WHY_DEFERRED] = { "the last attempt was put off, and it is not yet time for the next",
-	                   "the next attempt" },
+	                   "an attempt, any moment" },
 	[WHY_SITE] = { "the destination did not answer lately, so that its mail waits for a probe of it",
 	               "when a probe is answered all its mail goes" },
 	[WHY_TRANSPORT] = { "there is no process of its transport: is it in master.cf, and does it start?",
@@ -134,15 +134,17 @@ static const struct {
 static void
 tell_why(const struct explain *x, const struct msg_item *m, const struct msg_item_rcpt *r)
 {
-	char at[2 * SHORT_TEXT], id[QID_TEXT];
+	char at[WHEN_TEXT], id[QID_TEXT];
 	uint8_t why = r->why < WHY_COUNT ? r->why : WHY_UNKNOWN;
 	const char *then = words[why].then;
 
 	qid_text(m->id, id);
 	item("it waits", "%s%s", why == WHY_FLIGHT ? "" : "because ", words[why].because);
-	if (r->next_try > x->now)
-		item("next", "%s: %s", why == WHY_SITE ? "the next probe" : "the next attempt",
-		    when(x, r->next_try, at));
+	if (why == WHY_UNKNOWN)
+		item("next", "%s%s%s", then, r->next_try > x->now ? "; the next attempt is due at " : "",
+		    r->next_try > x->now ? when(x, r->next_try, at) : "");
+	else if (r->next_try > x->now)
+		item("next", "%s at %s", why == WHY_SITE ? "a probe of the destination" : "an attempt", when(x, r->next_try, at));
 	else if (why == WHY_HELD)
 		item("next", "%s %s", then, id);
 	else if (why == WHY_DEFER)
@@ -154,7 +156,7 @@ tell_why(const struct explain *x, const struct msg_item *m, const struct msg_ite
 static void
 tell_site(const struct explain *x, const struct msg_site *s)
 {
-	char at[2 * SHORT_TEXT], probe[2 * SHORT_TEXT];
+	char at[WHEN_TEXT], probe[WHEN_TEXT];
 
 	if (s->dead_since > 0)
 		item("destination", "found dead at %s; next probe %s", when(x, s->dead_since, at),
@@ -198,7 +200,7 @@ tell_rcpt(const struct explain *x, const struct msg_item *m, const struct msg_it
 void
 explain_message_text(const struct explain *x, const struct msg_item *m)
 {
-	char id[QID_TEXT], at[2 * SHORT_TEXT], size[SHORT_TEXT];
+	char id[QID_TEXT], at[WHEN_TEXT], size[SHORT_TEXT];
 	struct str rest = m->rcpts;
 	struct msg_item_rcpt r;
 	unsigned n = 0;

@@ -180,15 +180,19 @@ lock_other(struct load *l, const char *path)
 }
 
 static void
-visit(struct load *l, FTSENT *f)
+visit(struct load *l, FTS *walk, FTSENT *f)
 {
 	/* Users' mail in maildrop is for pickup there; what is corrupt is for a human. */
 	static const char *const left_out[] = { "maildrop", "corrupt", "load" };
+	static const char *const not_mail[] = { "pid", "public", "private" };
 	uint64_t id;
 
 	switch (f->fts_info) {
 	case FTS_D:
 		f->fts_number = f->fts_level > 0 ? f->fts_parent->fts_number : 0;
+		for (size_t i = 0; i < countof(not_mail) && f->fts_level > 0; i++)
+			if (strcmp(f->fts_name, not_mail[i]) == 0)
+				fts_set(walk, f, FTS_SKIP);
 		for (size_t i = 0; i < countof(left_out) && f->fts_level > 0; i++)
 			f->fts_number |= strcmp(f->fts_name, left_out[i]) == 0;
 		break;
@@ -223,7 +227,7 @@ add_all(struct load *l, char **paths)
 		return;
 	}
 	while (l->status == EX_DONE && (errno = 0, f = fts_read(walk)) != NULL)
-		visit(l, f);
+		visit(l, walk, f);
 	fts_close(walk);
 	if (!l->how.dry)
 		commit(l);

@@ -267,7 +267,7 @@ enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_SUCCESS };
 /* SITE_OK: it spoke SMTP with us; SITE_DOWN: no connection or no handshake; SITE_UNKNOWN: nothing learnt. */
 enum site_state { SITE_OK, SITE_DOWN, SITE_UNKNOWN };
 /* EXPIRE leaves what is on hold until it is released, EXPIRE_HELD releases it.  READ: these ids are new in the spool, read them; with
- * dry: some will be (when the channel ends without the other word, the whole spool is read). */
+ * dry: some will be (when the other word does not come within a minute, the whole spool is read). */
 enum queue_op {
 	QUEUE_LIST, QUEUE_FLUSH, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_REQUEUE, QUEUE_EXPIRE, QUEUE_EXPIRE_HELD,
 	QUEUE_READ, QUEUE_SITES, QUEUE_HISTORY, QUEUE_OP_COUNT

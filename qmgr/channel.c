@@ -183,8 +183,6 @@ run_peer(void *arg)
 	if (p->agent)
 		sched_agent_gone(qmgr.sched, &p->agent);
 	notice_peer_gone(p);
-	/* What it had put there before it died would not be found before the next start. */
-	qmgr.overflow |= p->loading;
 	qmgr.strangers -= !p->trusted;
 	qmgr_kick();
 	ipc_free(&p->ipc);

@@ -28,7 +28,6 @@ struct peer {             /* a channel */
 	struct agent *agent; /* of PEER_AGENT; NULL once it has retired and is idle */
 	unsigned uid;
 	bool trusted; /* root, or of this mail system; others may look, and flush */
-	bool loading; /* it puts files into the spool, and has not yet said that they are there */
 	char role[32], name[128];
 };
 
@@ -61,6 +60,7 @@ struct qmgr {
 	struct wait more_read; /* some more of that, or all, has been entered */
 	unsigned strangers; /* channels of those who are not trusted */
 	struct wait sweep; /* look for unknown messages now */
+	struct time loaded_by; /* when files that somebody loads should be there; TIME_NEVER: nobody does */
 	struct time next_sweep;
 };
 

@@ -6,7 +6,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { HISTORY_MAX = 8 << 20, HISTORY_FRAME = 64 << 10, READ_MAX = 4096 };
+enum { HISTORY_MAX = 8 << 20, HISTORY_FRAME = 64 << 10, READ_MAX = 4096, LOAD_SECONDS = 60 };
 
 enum err
 queue_allowed(struct request *r)
@@ -60,7 +60,8 @@ queue_read(struct request *r)
 	struct reading rd = { .ids = r->select.ids };
 	enum err e = OK;
 
-	r->peer->loading = r->q.dry;
+	qmgr.loaded_by = r->q.dry ? time_after(time_now(), LOAD_SECONDS) : TIME_NEVER;
+	wait_wake(&qmgr.sweep);
 	rd.v = mem_array(READ_MAX, sizeof *rd.v);
 	qmgr.readers++; /* what is removed meanwhile is remembered */
 	while (e == OK && rd.ids.n > 0) {

@@ -257,6 +257,11 @@ fetch_overflow(void)
 	struct sched_stats st;
 
 	sched_stats(qmgr.sched, &st);
+	/* Whoever loaded files died before he could say which. */
+	if (!time_before(time_now(), qmgr.loaded_by)) {
+		qmgr.loaded_by = TIME_NEVER;
+		qmgr.overflow = true;
+	}
 	if (!qmgr.overflow ||
 	    (long long)st.messages > qmgr.service->params.qmgr_message_active_limit * 9 / 10)
 		return;
@@ -274,9 +279,11 @@ read_spool(void *arg)
 	wait_wake_all(&qmgr.more_read);
 	qmgr.next_sweep = time_after(time_now(), FIRST_SWEEP_SECONDS);
 	while (!task_stopping()) {
-		if (wait_park(&qmgr.sweep, qmgr.next_sweep) == E_STOPPED)
+		struct time next = time_min(qmgr.next_sweep, qmgr.loaded_by);
+
+		if (wait_park(&qmgr.sweep, next) == E_STOPPED)
 			break;
-		if (time_before(time_now(), qmgr.next_sweep))
+		if (time_before(time_now(), time_min(qmgr.next_sweep, qmgr.loaded_by)))
 			continue;
 		sweep_once();
 		fetch_overflow();
@@ -299,6 +306,7 @@ scan_start(void)
 	if ((found.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0 || task_fd_add(found.fd) != OK)
 		log_fatal("eventfd");
 	wait_init(&qmgr.sweep);
+	qmgr.loaded_by = TIME_NEVER;
 	wait_init(&qmgr.more_read);
 	if (task_start(&qmgr.tasks, "read spool", read_spool, NULL) == NULL)
 		log_fatal("no memory for a task");

@@ -196,6 +196,15 @@ open_source(struct copy *c, char header[LAYOUT_HEADER], struct layout_header *h)
 					    : fail(E_IO, "its format is version %u", h->version);
 }
 
+static bool
+is_waiting(const struct adopt *a, uint64_t id)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (a->v[i].line.id == id)
+			return true;
+	return false;
+}
+
 /* What is to be done; fate TAKEN: copy it. */
 static enum err
 decide(struct adopt *a, struct copy *c, enum adopt_fate *fate)
@@ -209,9 +218,9 @@ decide(struct adopt *a, struct copy *c, enum adopt_fate *fate)
 	*fate = ADOPT_TAKEN;
 	TRY(open_source(c, header, &h));
 	c->line.id = h.id;
-	for (size_t i = 0; i < a->n; i++)
-		if (a->v[i].line.id == h.id)
-			return fail(E_BUSY, "the same as %s", a->v[i].path);
+	/* One that waits in this batch must be there before it can be found there. */
+	if (is_waiting(a, h.id))
+		TRY(adopt_commit(a));
 	e = spool_find(a->s, h.id, &d);
 	if (e == OK) {
 		*fate = ADOPT_THERE;
