@@ -3,113 +3,38 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "mail/maps.h"
 #include "util/mem.h"
 
-enum { EX_DONE = 0, EX_NOT_DONE = 1, EX_BAD_USAGE = 64 };
-enum { FOLD_COLUMNS = 80, FOLD_INDENT = 4, OUTPUT_MAX = 64 << 20 };
-
 static int
-usage(const struct cmd *c)
+usage(const struct cmd *c, FILE *out, int status)
 {
-	fprintf(stderr,
-	    "usage: %s [-c DIR] [-dnxfhHj] [-o name=value ...] [name ...]   show settings\n"
-	    "       %s [-c DIR] -e name=value ...                           change settings\n"
-	    "       %s [-c DIR] -X | -# name ...                            take them out, make them comments\n"
-	    "       %s [-c DIR] -M | -F | -P [-fj] [service[/type] ...]     show master.cf\n"
-	    "  -n those in main.cf   -d defaults   -x expand $names   -f fold long lines   -h values only\n"
-	    "  -H names only   -j JSON, an object a line\n",
-	    c->name, c->name, c->name, c->name);
-	return EX_BAD_USAGE;
-}
-
-void
-conf_show_folded(const struct conf_flags *f, struct str text, size_t column)
-{
-	struct str word;
-	bool first = true;
-
-	while (str_word(&text, " \t", &word)) {
-		if (!first && f->fold && column + word.n >= FOLD_COLUMNS) {
-			printf("\n%*s", FOLD_INDENT, "");
-			column = FOLD_INDENT;
-		} else if (!first) {
-			putchar(' ');
-			column++;
-		}
-		printf("%.*s", STR_ARG(word));
-		column += word.n;
-		first = false;
-	}
-}
-
-void
-conf_show_line(const struct conf_flags *f, struct str name, struct str value)
-{
-	struct buf line = BUF(OUTPUT_MAX);
-
-	if (f->json) {
-		buf_adds(&line, "{\"name\": ");
-		buf_add_json(&line, name);
-		buf_adds(&line, ", \"value\": ");
-		buf_add_json(&line, value);
-		printf("%s}\n", buf_cstr(&line));
-		buf_free(&line);
-		return;
-	}
-	if (!f->value_only)
-		printf("%.*s", STR_ARG(name));
-	if (!f->value_only && !f->name_only)
-		printf(" =%s", value.n > 0 ? " " : "");
-	if (!f->name_only)
-		conf_show_folded(f, value, f->value_only ? 0 : name.n + 3);
-	putchar('\n');
-}
-
-/* Lines "name = value" as params_print() gives them; no value holds a line end. */
-static void
-show_lines(const struct conf_flags *f, struct str text)
-{
-	struct str line;
-
-	while (str_cut(&text, '\n', &line)) {
-		size_t at = str_find(line, '=');
-
-		conf_show_line(f, str_trim(str_sub(line, 0, at)), str_trim(str_sub(line, at + 1, line.n)));
-	}
-}
-
-static int
-show(struct cmd *c, const struct conf_flags *f, char **names, int n)
-{
-	enum params_show which = f->defaults ? PARAMS_DEFAULTS : f->set ? PARAMS_SET : PARAMS_ALL;
-	struct buf out = BUF(OUTPUT_MAX);
-	int status = EX_DONE;
-	struct params p;
-
-	if (f->noverrides == 0 && !cmd_params(c, &p))
-		return EX_NOT_DONE;
-	if (f->noverrides > 0 && params_load(&p, c->dir, f->overrides, f->noverrides) != OK) {
-		cmd_warn(c, "%s", err_why());
-		return EX_NOT_DONE;
-	}
-	if (n == 0)
-		params_print(&p, which, STR(""), f->expand, false, &out);
-	for (int i = 0; i < n; i++) {
-		if (names[i][0] == '\0' || !params_print(&p, which, str_of(names[i]), f->expand, false, &out)) {
-			cmd_warn(c, "%s: unknown setting", names[i]);
-			status = EX_NOT_DONE;
-		}
-	}
-	show_lines(f, buf_str(&out));
-	buf_free(&out);
-	params_fini(&p);
+	fprintf(out,
+	    "usage: %s [-c DIR] [-dnxfhHj] [-C CLASS] [-o name=value ...] [name ...]   show "
+	    "settings\n"
+	    "       %s [-c DIR] -e name=value ...                       change settings\n"
+	    "       %s [-c DIR] -X | -# name ...                        take them out, make them "
+	    "comments\n"
+	    "       %s [-c DIR] -M | -F | -P [-fhHjxo] [service[/type[/name]] ...]  show "
+	    "master.cf\n"
+	    "       %s [-c DIR] -M | -F | -P [-e] service/type[/name]=value ...  change it (-X, -# "
+	    "as well)\n"
+	    "       %s -m | -l | -a | -A                                kinds of tables, locks, "
+	    "SASL\n",
+	    c->name, c->name, c->name, c->name, c->name, c->name);
+	fputs("  -n those in main.cf   -d defaults   -x expand $names   -f fold long lines   -h "
+	      "values only\n"
+	      "  -H names only   -j JSON, an object a line\n"
+	      "  -C builtin, service, user or all: which kinds of settings\n",
+	    out);
 	return status;
 }
 
-/* Would main.cf still load with these changes?  When it does not load now, nothing can be said: changing it may be the
- * cure. */
+/* Would main.cf still load with these changes?  When it does not load now, nothing can be said:
+ * changing it may be the cure. */
 static bool
 changes_are_sound(const struct cmd *c, char **changes, int n)
 {
@@ -135,14 +60,17 @@ changes_are_sound(const struct cmd *c, char **changes, int n)
 static int
 change(struct cmd *c, const struct conf_flags *f, char **args, int n)
 {
-	enum params_change how = f->remove ? PARAMS_REMOVE : f->comment_out ? PARAMS_COMMENT_OUT : PARAMS_CHANGE;
+	enum params_change how = f->remove        ? PARAMS_REMOVE
+				 : f->comment_out ? PARAMS_COMMENT_OUT
+						  : PARAMS_CHANGE;
 	bool assign = how == PARAMS_CHANGE;
 
 	if (n == 0)
-		return usage(c);
+		return usage(c, stderr, EX_BAD_USAGE);
 	for (int i = 0; i < n; i++) {
 		if (assign != (strchr(args[i], '=') != NULL)) {
-			cmd_warn(c, assign ? "%s: must be name=value" : "%s: must be a name", args[i]);
+			cmd_warn(
+			    c, assign ? "%s: must be name=value" : "%s: must be a name", args[i]);
 			return EX_BAD_USAGE;
 		}
 	}
@@ -152,7 +80,8 @@ change(struct cmd *c, const struct conf_flags *f, char **args, int n)
 		struct str arg = str_of(args[i]);
 		size_t at = str_find(arg, '=');
 
-		if (params_change(c->dir, str_sub(arg, 0, at), str_sub(arg, at + 1, arg.n), how) != OK) {
+		if (params_change(c->dir, str_sub(arg, 0, at), str_sub(arg, at + 1, arg.n), how) !=
+		    OK) {
 			cmd_warn(c, "%s", err_why());
 			return EX_NOT_DONE;
 		}
@@ -167,10 +96,21 @@ parse_flag(struct cmd *c, struct conf_flags *f, int letter)
 		char letter;
 		bool *flag;
 	} flags[] = {
-		{ 'n', &f->set         }, { 'd', &f->defaults   }, { 'e', &f->edit      }, { 'X', &f->remove         },
-		{ '#', &f->comment_out }, { 'x', &f->expand     }, { 'f', &f->fold      }, { 'h', &f->value_only     },
-		{ 'H', &f->name_only   }, { 'j', &f->json       }, { 'M', &f->services  }, { 'F', &f->fields         },
-		{ 'P', &f->service_params }, { 'v', &c->verbose }, { 'p', &(bool){ false } },
+		{'n',  &f->set           },
+		{ 'd', &f->defaults      },
+		{ 'e', &f->edit          },
+		{ 'X', &f->remove        },
+		{ '#', &f->comment_out   },
+		{ 'x', &f->expand        },
+		{ 'f', &f->fold          },
+		{ 'h', &f->value_only    },
+		{ 'H', &f->name_only     },
+		{ 'j', &f->json          },
+		{ 'M', &f->services      },
+		{ 'F', &f->fields        },
+		{ 'P', &f->service_params},
+		{ 'v', &c->verbose       },
+		{ 'p', &(bool){ false }  },
 	};
 
 	for (size_t i = 0; i < countof(flags); i++) {
@@ -182,40 +122,101 @@ parse_flag(struct cmd *c, struct conf_flags *f, int letter)
 	return false;
 }
 
+static bool
+parse_class(struct conf_flags *f, const char *word)
+{
+	static const struct {
+		const char *name;
+		unsigned classes;
+	} classes[] = {
+		{"builtin",  PARAMS_BUILTIN					       },
+		{ "service", PARAMS_SERVICE					       },
+		{ "user",    PARAMS_USER | PARAMS_UNUSED                                  },
+		{ "all",     PARAMS_BUILTIN | PARAMS_SERVICE | PARAMS_USER | PARAMS_UNUSED},
+	};
+
+	for (size_t i = 0; i < countof(classes); i++)
+		if (strcmp(word, classes[i].name) == 0) {
+			f->classes |= classes[i].classes;
+			return true;
+		}
+	return false;
+}
+
+/* What this program can do, a line each. */
+static int
+show_kinds(int what)
+{
+	if (what == 'm') {
+		for (size_t i = 0; maps_type(i); i++)
+			puts(maps_type(i));
+		puts("proxy");
+	} else if (what == 'l') {
+		puts("fcntl\ndotlock");
+	}
+	return fflush(stdout) == 0 ? EX_DONE : EX_NOT_DONE;
+}
+
+static bool
+option(struct cmd *c, struct conf_flags *f, int letter, int *kinds)
+{
+	switch (letter) {
+	case 'c':
+		c->dir = optarg;
+		return true;
+	case 'o':
+		if (f->noverrides == countof(f->overrides))
+			return false;
+		f->overrides[f->noverrides++] = optarg;
+		return true;
+	case 'C':
+		return parse_class(f, optarg);
+	case 'm':
+	case 'l':
+	case 'a':
+	case 'A':
+		*kinds = letter;
+		return true;
+	default:
+		return parse_flag(c, f, letter);
+	}
+}
+
+static int
+act(struct cmd *c, struct conf_flags *f, int argc, char **argv)
+{
+	bool changes =
+	    f->edit || f->remove || f->comment_out || (argc > 0 && strchr(argv[0], '=') != NULL);
+
+	if (f->services || f->fields || f->service_params)
+		return changes ? conf_change_master(c, f, argv, argc)
+			       : conf_show_master(c, f, argv, argc);
+	return changes ? change(c, f, argv, argc) : conf_show(c, f, argv, argc);
+}
+
+static int
+conf(struct cmd *c, int argc, char **argv, bool postfix)
+{
+	struct conf_flags f = { .json = c->json, .postfix = postfix };
+	int letter, kinds = 0;
+
+	if (argc > 1 && strcmp(argv[1], "--help") == 0)
+		return usage(c, stdout, EX_DONE);
+	optind = 0;
+	while ((letter = getopt(argc, argv, "c:o:C:ndeX#xfhHjMFPvpmlaA")) != -1)
+		if (!option(c, &f, letter, &kinds))
+			return usage(c, stderr, EX_BAD_USAGE);
+	return kinds ? show_kinds(kinds) : act(c, &f, argc - optind, argv + optind);
+}
+
 int
 cmd_conf(struct cmd *c, int argc, char **argv)
 {
-	struct conf_flags f = { .json = c->json };
-	bool master, assigns;
-	int letter;
-
-	optind = 0;
-	while ((letter = getopt(argc, argv, "c:o:ndeX#xfhHjMFPvp")) != -1) {
-		if (letter == 'c') {
-			c->dir = optarg;
-		} else if (letter == 'o' && f.noverrides < countof(f.overrides)) {
-			f.overrides[f.noverrides++] = optarg;
-		} else if (!parse_flag(c, &f, letter)) {
-			return usage(c);
-		}
-	}
-	argc -= optind;
-	argv += optind;
-	master = f.services || f.fields || f.service_params;
-	assigns = argc > 0 && !master && strchr(argv[0], '=') != NULL;
-	if (master && (f.edit || f.remove || f.comment_out)) {
-		cmd_warn(c, "master.cf is changed with an editor; only main.cf can be changed here");
-		return EX_BAD_USAGE;
-	}
-	if (master)
-		return conf_show_master(c, &f, argv, argc);
-	if (f.edit || f.remove || f.comment_out || assigns)
-		return change(c, &f, argv, argc);
-	return show(c, &f, argv, argc);
+	return conf(c, argc, argv, false);
 }
 
 int
 cmd_postconf(struct cmd *c, int argc, char **argv)
 {
-	return cmd_conf(c, argc, argv);
+	return conf(c, argc, argv, true);
 }

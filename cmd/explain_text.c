@@ -141,10 +141,13 @@ tell_why(const struct explain *x, const struct msg_item *m, const struct msg_ite
 	qid_text(m->id, id);
 	item("it waits", "%s%s", why == WHY_FLIGHT ? "" : "because ", words[why].because);
 	if (why == WHY_UNKNOWN)
-		item("next", "%s%s%s", then, r->next_try > x->now ? "; the next attempt is due at " : "",
+		item("next", "%s%s%s", then,
+		    r->next_try > x->now ? "; the next attempt is due at " : "",
 		    r->next_try > x->now ? when(x, r->next_try, at) : "");
 	else if (r->next_try > x->now)
-		item("next", "%s at %s", why == WHY_SITE ? "a probe of the destination" : "an attempt", when(x, r->next_try, at));
+		item("next", "%s at %s",
+		    why == WHY_SITE ? "a probe of the destination" : "an attempt",
+		    when(x, r->next_try, at));
 	else if (why == WHY_HELD)
 		item("next", "%s %s", then, id);
 	else if (why == WHY_DEFER)

@@ -24,6 +24,12 @@ static const struct table_type types[] = {
 
 /* clang-format on */
 
+const char *
+maps_type(size_t i)
+{
+	return i < countof(types) ? types[i].name.p : NULL;
+}
+
 struct table {
 	const struct table_type *type;
 	char *name;              /* "alias_maps: hash:/etc/aliases" */

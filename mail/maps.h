@@ -36,6 +36,8 @@ enum { MAPS_FIXED = 1, MAPS_NOSUB = 2, MAPS_ASIS = 4, MAPS_BELOW = 8 };
  * pcre match it as written and expand $1, ${1} and $(1).  In a task the logic thread never waits for a disk: tables in memory
  * answer at once, files are read by helper threads; outside any task it blocks. */
 WAITS enum err maps_find(struct maps *m, struct str key, unsigned flags, struct buf *value, bool *found) MUST_USE;
+/* The types of tables there are, by number; NULL after the last. */
+const char *maps_type(size_t i);
 /* True when no table of it can ever wait (all in memory). */
 bool     maps_instant(const struct maps *m);
 

@@ -231,6 +231,13 @@ struct params {
  * whose NAME_destination_concurrency_limit and the like are names too. */
 enum err params_load(struct params *p, const char *dir, const char *const *overrides, size_t noverrides) MUST_USE;
 void     params_fini(struct params *p);
+/* What main.cf says, and the overrides, not checked: to be shown also when it would not load.  Of p only conf and config_directory mean
+ * anything. */
+enum err params_read(struct params *p, const char *dir, const char *const *overrides, size_t noverrides) MUST_USE;
+/* What a name is: a setting of ours, one that a transport of master.cf has of its own, the administrator's (used as $name elsewhere), or
+ * nothing that has an effect. */
+enum params_class { PARAMS_BUILTIN = 1, PARAMS_SERVICE = 2, PARAMS_USER = 4, PARAMS_UNUSED = 8 };
+enum params_class params_class(const struct params *p, struct str name);
 /* For the LMTP client: each smtp_ setting of CLIENT_PARAMS and its lmtp_ one change places, so that smtp_mail_timeout holds what
  * lmtp_mail_timeout says. */
 void     params_speak_lmtp(struct params *p);

@@ -283,6 +283,26 @@ params_load(struct params *p, const char *dir, const char *const *overrides, siz
 	return e;
 }
 
+enum err
+params_read(struct params *p, const char *dir, const char *const *overrides, size_t noverrides)
+{
+	struct buf text = { 0 };
+	struct map_iter it = { 0 };
+	struct conf_entry *entry;
+	enum err e;
+
+	*p = (struct params){ .config_directory = mem_dup(dir) };
+	e = read_conf(&p->conf, dir, &text);
+	if (e == OK)
+		e = add_overrides(&p->conf, overrides, noverrides);
+	while (e == OK && (entry = entry_of(map_next(&p->conf.entries, &it))) != NULL)
+		mark_used(&p->conf, str_of(entry->value));
+	buf_free(&text);
+	if (e != OK)
+		params_fini(p);
+	return e;
+}
+
 void
 params_fini(struct params *p)
 {

@@ -45,6 +45,23 @@ print_one(struct printer *pr, struct str name)
 	return true;
 }
 
+enum params_class
+params_class(const struct params *p, struct str name)
+{
+	const struct conf_entry *e = conf_get(&p->conf, name);
+	struct param_env env;
+	bool service;
+
+	if (param_find(name))
+		return PARAMS_BUILTIN;
+	param_env_init(&env, &p->conf, p->config_directory);
+	service = param_of_transport(&env, name) != NULL;
+	param_env_fini(&env);
+	if (service)
+		return PARAMS_SERVICE;
+	return e && e->used ? PARAMS_USER : PARAMS_UNUSED;
+}
+
 static int
 by_text(const void *a, const void *b)
 {

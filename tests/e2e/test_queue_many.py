@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A long queue: listed fast, also while it is being read at the start, and for readers who stop reading; and seen by ordinary users."""
+import json, os, pwd, shutil, socket, struct, subprocess, sys, time
+
+import house, sink
+from sink import refuse
+from test_queue import stuck
+
+N = int(os.environ.get("QUEUE_N", "3000"))
+
+
+def crc32c_table():
+    table = []
+    for i in range(256):
+        c = i
+        for _ in range(8):
+            c = c >> 1 ^ (0x82F63B78 if c & 1 else 0)
+        table.append(c)
+    return table
+
+
+TABLE = crc32c_table()
+
+
+def crc32c(data, c=0):
+    c ^= 0xFFFFFFFF
+    for b in data:
+        c = TABLE[(c ^ b) & 255] ^ c >> 8
+    return c ^ 0xFFFFFFFF
+
+
+def text(s):
+    return struct.pack("<I", len(s)) + s.encode()
+
+
+def message_file(qid, sender, rcpt, arrived, content=b"Subject: many\r\n\r\nbody\r\n"):
+    """A message file as docs/SPOOL.md has it, deferred once an hour ahead."""
+    envelope = text(sender) + b"\0" + text("") * 6 + text(rcpt) + text("") + b"\0" + text("")
+    at = 64 + len(envelope)
+    head = struct.pack("<8sIIQqQIIIIII", b"POSTROAD", 2, 0, qid, arrived, len(content), at, 0, 1, crc32c(envelope), crc32c(content), 0)
+    head = head[:12] + struct.pack("<I", crc32c(head)) + head[16:]
+    mark = b"\x1aCOMMIT\n" + struct.pack("<QQ", qid, at + len(content)) + head[12:16]
+    mark += struct.pack("<I", crc32c(mark))
+    record = struct.pack("<BqIIq", 2, arrived, 0, 1, arrived + 3600_000_000) + text("4.2.0") + text("host mx said: 450 4.2.0 later") + text("mx") + text("450")
+    entry = struct.pack("<4sII", b"\x1aJRN", 0, len(record))
+    return head + envelope + content + mark + entry + struct.pack("<I", crc32c(entry + record)) + record
+
+
+def fill(m, n):
+    """n deferred messages straight into the spool of a system that is down."""
+    now = int(time.time() * 1000)
+    for i in range(n):
+        qid = (now - i // 16) << 22 | i % 16
+        name = f"{qid:016X}"
+        d = f"{m.spool}/deferred/{qid >> 32 & 255:02X}"
+        os.makedirs(d, mode=0o700, exist_ok=True)
+        with open(f"{d}/{name}", "wb") as f:
+            f.write(message_file(qid, f"s{i % 50}@client.test", f"r{i}@d{i % 97}.example", now * 1000))
+
+
+def many(n=N, **kw):
+    m = house.Postroad(start=False, relayhost="[127.0.0.1]:9", **kw)
+    m.start(); m.stop()
+    fill(m, n)
+    return m
+
+
+def timed(m, *args):
+    begin = time.time()
+    out = m.run(*args, limit=300)
+    return out, time.time() - begin
+
+
+def test_a_long_queue_is_listed_whole_and_fast():
+    m = many()
+    out, down = timed(m, "queue", "list")
+    assert out.endswith(f" Kbytes in {N} Requests.\n"), out[-200:]
+    m.start()
+    # At once, while it is still being read: all of it all the same.
+    out, early = timed(m, "queue", "list")
+    assert out.endswith(f" Kbytes in {N} Requests.\n"), out[-200:]
+    m.wait_log("queue rebuilt", seconds=60)
+    out, up = timed(m, "queue", "list")
+    assert out.endswith(f" Kbytes in {N} Requests.\n"), out[-200:]
+    out, js = timed(m, "--json", "queue")
+    assert len(out.splitlines()) == N and json.loads(out.splitlines()[-1])["queue_name"] == "deferred"
+    out, by = timed(m, "queue", "--by", "domain")
+    assert len(out.splitlines()) == 98
+    dry, sel = timed(m, "queue", "delete", "--dry-run", "--recipient", "*@d1.example")
+    assert dry.startswith(f"would have {len(range(1, N, 97))} messages"), dry
+    gone, delete = timed(m, "queue", "delete", "--sender", "s1@client.test")
+    assert gone.startswith(f"{len(range(1, N, 50))} messages"), gone
+    if "QUEUE_N" in os.environ:
+        print(f"{N} messages: down {down:.2f} s, while read {early:.2f}, up {up:.2f}, json {js:.2f}, by domain {by:.2f}, dry {sel:.2f}, delete {delete:.2f}",
+              file=sys.stderr)
+
+
+def test_a_reader_who_stops_reading_holds_up_nobody():
+    s = sink.Sink()
+    m = many(relay_domains="now.test", relay_transport=f"smtp:[127.0.0.1]:{s.port}")
+    m.start()
+    m.wait_log("queue rebuilt", seconds=60)
+    link = f"{m.dir}/mailq"
+    os.symlink(os.path.abspath(f"{house.BIN}/postroad"), link)
+    stopped = [subprocess.Popen([link, "-c", m.dir], stdout=subprocess.PIPE, env=m.env) for _ in range(5)]
+    try:
+        for p in stopped:
+            assert p.stdout.read(10)
+        begin = time.time()
+        for i in range(5):
+            m.send(rcpts=f"a{i}@now.test")
+        s.wait(5, seconds=20)
+        assert len(m.run("--json", "queue").splitlines()) == N
+        m.run("queue", "delete", "ALL")
+        house.wait_until(lambda: not m.files(), 60)
+        # They still get their answer to its end, from a queue that has changed under their feet.
+        assert stopped[0].stdout.read().endswith(b"Requests.\n")
+    finally:
+        for p in stopped:
+            p.kill()
+            p.wait()
+            p.stdout.close()
+
+
+def as_user(m, name, uid, *args):
+    link = f"{m.dir}/{name}"
+    if not os.path.lexists(link):
+        os.symlink(os.path.abspath(f"{house.BIN}/postroad"), link)
+    p = subprocess.run([link, "-c", m.dir, *args], env=m.env, text=True, capture_output=True, timeout=60, user=uid, group=uid, extra_groups=[])
+    return p.returncode, p.stdout, p.stderr
+
+
+def open_to_all(m):
+    """Built programs and the instance's directories may be in a place that others cannot enter: a copy that they can."""
+    for d in (m.dir, m.spool):
+        os.chmod(d, 0o755)
+
+
+def test_ordinary_users_may_look_and_flush_and_nothing_else():
+    if os.geteuid() != 0:
+        return
+    uid = 65534
+    s, m, ids = stuck(2)
+    open_to_all(m)
+    binary = f"{m.dir}/bin"
+    shutil.copytree(house.BIN, binary)
+    was, house.BIN = house.BIN, binary
+    try:
+        code, out, err = as_user(m, "mailq", uid)
+        assert code == 0 and "2 Requests" in out, (code, out, err)
+        code, out, err = as_user(m, "postroad", uid, "explain", ids[0])
+        assert code == 0 and "attempt 1" in out, (code, out, err)
+        for args in (["hold", ids[0]], ["delete", "ALL"], ["requeue", ids[0]], ["expire", ids[0]]):
+            code, out, err = as_user(m, "postroad", uid, "queue", *args)
+            assert code == 77 and "only root" in err, (args, code, out, err)
+        code, out, err = as_user(m, "postsuper", uid, "-d", "ALL")
+        assert code == 1 and "only root" in err
+        assert len(m.files("deferred")) == 2
+        s.rules.clear()
+        code, out, err = as_user(m, "postqueue", uid, "-i", ids[0])
+        assert code == 0, err
+        s.wait(1)
+        name = pwd.getpwuid(uid).pw_name
+        m.settings["authorized_mailq_users"] = "root, somebody"
+        m.settings["authorized_flush_users"] = f"!{name}, root"
+        m.write_config()
+        m.reload()
+        code, out, err = as_user(m, "mailq", uid)
+        assert code == 69 and f"User {name}({uid}) is not allowed to view the mail queue" in err, (code, err)
+        code, out, err = as_user(m, "postqueue", uid, "-f")
+        assert code == 69 and "is not allowed to flush the mail queue" in err, (code, err)
+        m.settings["authorized_mailq_users"] = f"inline:{{ {name}=yes }}"
+        m.write_config()
+        m.reload()
+        code, out, err = as_user(m, "mailq", uid)
+        assert code == 0, err
+        m.stop()
+        code, out, err = as_user(m, "mailq", uid)
+        assert code == 69 and "mail system is down" in err, (code, err)
+    finally:
+        house.BIN = was
