@@ -126,6 +126,7 @@ static const struct {
 	                    "as soon as one is there" },
 	[WHY_DEFER] = { "its transport is in defer_transports", "when it is flushed: postroad queue flush" },
 	[WHY_HELD] = { "an operator put it on hold", "when it is released: postroad queue release" },
+	[WHY_ROUTE] = { "the tables are asked where it goes", "in a moment" },
 	[WHY_MOVING] = { "its file is being renamed", "in a moment" },
 	[WHY_UNKNOWN] = { "the mail system is down", "after: postroad start" },
 };

@@ -173,12 +173,12 @@ cmd_queue(struct cmd *c, int argc, char **argv)
 	bool known = argc < 2 || argv[1][0] == '-';
 	int status;
 
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-			return help(c, stdout, EX_DONE);
 	for (size_t i = 0; i < countof(others) && !known; i++)
 		if (strcmp(argv[1], others[i].name) == 0)
 			return others[i].run(c, argc - 1, argv + 1);
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return help(c, stdout, EX_DONE);
 	for (size_t i = 0; i < countof(verbs) && !known; i++)
 		if (strcmp(argv[1], verbs[i].name) == 0) {
 			a.verb = &verbs[i];

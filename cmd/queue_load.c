@@ -331,6 +331,8 @@ queue_load(struct cmd *c, int argc, char **argv)
 			l.how.dry = true;
 		else if (strcmp(w, "--verbose") == 0 || strcmp(w, "-v") == 0)
 			l.verbose = true;
+		else if (strcmp(w, "--help") == 0)
+			return usage(c, stdout, EX_DONE);
 		else if (w[0] == '-')
 			status = usage(c, stderr, EX_BAD_USAGE);
 		else

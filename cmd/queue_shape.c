@@ -302,6 +302,8 @@ queue_shape(struct cmd *c, int argc, char **argv)
 	struct buf table = { 0 };
 	int o, status;
 
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return usage(c, stdout, EX_DONE);
 	shape_init(&s);
 	s.top = isatty(STDOUT_FILENO) ? 20 : 0;
 	optind = 0;

@@ -356,9 +356,13 @@ queue_show_many(struct cmd *c, int argc, char **argv)
 		shown++;
 	}
 	if (shown == 0) {
-		cmd_warn(c, "usage: postroad queue cat [--envelope] [--header] [--body] "
-			    "[--history] ID|FILE ...");
-		return EX_BAD_USAGE;
+		bool asked = argc == 0 && strcmp(argv[1], "--help") == 0;
+
+		fprintf(asked ? stdout : stderr,
+		    "usage: %s cat [--envelope] [--header] [--body] [--history] ID|FILE ...\n"
+		    "All four unless said.  A name with a / in it is a message file anywhere.\n",
+		    c->name);
+		return asked ? EX_DONE : EX_BAD_USAGE;
 	}
 	return status;
 }

@@ -150,7 +150,7 @@ main(int argc, char **argv)
 		.helpers = 8,
 		.run = run,
 		.reload = reload,
-		.promises = "spool-change tables",
+		.promises = "spool-change tables accounts",
 	};
 
 	return service_main(argc, argv, &spec);

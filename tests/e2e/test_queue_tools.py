@@ -162,3 +162,11 @@ def test_qshape_counts_queues():
     assert " client.test  3" in m.run("-s", "deferred", "hold", name="qshape")
     m.stop()
     assert m.run("deferred", name="qshape") == want
+
+
+def test_every_command_explains_itself():
+    m = house.Postroad(start=False)
+    for name in ("postqueue", "postsuper", "postcat", "qshape", "postconf"):
+        assert "usage: " in m.run("--help", name=name), name
+    for args in (["queue"], ["queue", "delete"], ["queue", "load"], ["queue", "cat"], ["queue", "shape"], ["explain"], ["conf"]):
+        assert "usage: " in m.run(*args, "--help"), args

@@ -262,11 +262,9 @@ mail_that_was_told_to_expire_is_returned_when_it_enters(void)
 static void
 requeued_mail_leaves_hold(void)
 {
-	char relay[] = "relay.example";
-
 	two();
 	CHECK(op(2, QUEUE_HOLD) && dir_of(2) == SPOOL_HOLD);
-	CHECK(sched_requeue(w.s, sched_find(w.s, 2), to, relay));
+	CHECK(sched_requeue(w.s, sched_find(w.s, 2)));
 	world_moved(&w);
 	CHECK(dir_of(2) == SPOOL_DEFERRED);
 	world_end(&w, a, 0, SITE_OK, RCPT_SENT);
@@ -280,7 +278,6 @@ static void
 a_walk_that_requeues_everything_ends(void)
 {
 	static const bool follows[] = { false, true };
-	char relay[] = "relay.example";
 	struct sched_cursor c;
 	struct message *m;
 
@@ -293,7 +290,7 @@ a_walk_that_requeues_everything_ends(void)
 				world_mail(&w, id, "example.com");
 			sched_walk(w.s, &c, follows[i]);
 			while (seen < 10 && (m = sched_walk_next(w.s, &c)) != NULL) {
-				CHECK(sched_requeue(w.s, m, to, relay));
+				CHECK(sched_requeue(w.s, m));
 				seen++;
 			}
 			CHECK(seen == n);
