@@ -155,7 +155,7 @@ adopt_commit(struct adopt *a)
 
 /* -- beginning and end -- */
 
-/* R10.4: what the ledger has was promised to be taken; what it has not still has its source. */
+/* R11.4: what the ledger has was promised to be taken; what it has not still has its source. */
 static enum err
 clear_up(struct adopt *a, uint64_t id)
 {

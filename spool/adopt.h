@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* adopt.h - message files from elsewhere taken into this spool, with their journals: docs/SPOOL.md R10.  Whether qmgr runs or not; it is
+/* adopt.h - message files from elsewhere taken into this spool, with their journals: docs/SPOOL.md R11.  Whether qmgr runs or not; it is
  * to be told of what was taken.  All functions block on the disk.
  *
  * load/ID is a copy that is not yet live; load/ledger has a line "ID SIZE DIRECTORY" for each message that was ever taken, SIZE being

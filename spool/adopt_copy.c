@@ -63,7 +63,7 @@ copy_bytes(int from, int to)
 	return e;
 }
 
-/* R10.2: what is checked is the copy. */
+/* R11.2: what is checked is the copy. */
 static enum err
 check_copy(struct adopt *a, struct copy *c, uint64_t id)
 {
@@ -94,7 +94,7 @@ make_copy(struct adopt *a, struct copy *c, uint64_t id)
 	char path[LOAD_PATH];
 
 	load_path(id, path);
-	/* One that was never finished: whatever is in it, its source is still there (R10.3). */
+	/* One that was never finished: whatever is in it, its source is still there (R11.3). */
 	if (sys_unlinkat(a->s->root, path, 0) != 0 && errno != ENOENT)
 		return fail_errno("unlink %s", path);
 	c->fd =

@@ -145,7 +145,7 @@ not_yet_ours(const struct peek *k, enum spool_dir d)
 {
 	struct stat st;
 
-	/* Elsewhere it is one that is just being loaded (R10), which does not take it back. */
+	/* Elsewhere it is one that is just being loaded (R11), which does not take it back. */
 	if (d != SPOOL_INCOMING)
 		return has_writer(k);
 	return has_writer(k) || fstat(k->fd, &st) != 0 || st.st_nlink == 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* R10 of docs/SPOOL.md: messages from elsewhere are taken once, whatever happens in between. */
+/* R11 of docs/SPOOL.md: messages from elsewhere are taken once, whatever happens in between. */
 #include "spool/adopt.h"
 
 #include <sys/wait.h>
@@ -77,7 +77,7 @@ copies(struct spool *s)
 }
 
 static void
-r10_1_a_file_is_taken_with_its_state_and_goes_away(void)
+r11_1_a_file_is_taken_with_its_state_and_goes_away(void)
 {
 	static const struct { bool deferred; enum spool_dir say, dir; bool keep; } cases[] = {
 		{ false, SPOOL_DIR_COUNT, SPOOL_INCOMING, false },
@@ -104,7 +104,7 @@ r10_1_a_file_is_taken_with_its_state_and_goes_away(void)
 }
 
 static void
-r10_1_a_second_load_finds_it_there(void)
+r11_1_a_second_load_finds_it_there(void)
 {
 	struct buf file = a_file(true);
 	struct spool *s = fresh(&file);
@@ -118,7 +118,7 @@ r10_1_a_second_load_finds_it_there(void)
 }
 
 static void
-r10_5_what_was_taken_and_delivered_is_not_taken_again(void)
+r11_5_what_was_taken_and_delivered_is_not_taken_again(void)
 {
 	struct buf file = a_file(true);
 	struct spool *s = fresh(&file);
@@ -135,7 +135,7 @@ r10_5_what_was_taken_and_delivered_is_not_taken_again(void)
 
 /* It has been elsewhere and had a life there: its file is longer than when it was taken. */
 static void
-r10_5_what_comes_back_with_more_history_is_taken(void)
+r11_5_what_comes_back_with_more_history_is_taken(void)
 {
 	struct buf file = a_file(false);
 	struct spool *s = fresh(&file);
@@ -154,7 +154,7 @@ r10_5_what_comes_back_with_more_history_is_taken(void)
 }
 
 static void
-r10_2_damaged_and_unfinished_files_are_left(void)
+r11_2_damaged_and_unfinished_files_are_left(void)
 {
 	static const struct { const char *what; long cut; size_t flip; enum adopt_fate fate; } cases[] = {
 		{ "envelope",  0,     70,   ADOPT_DAMAGED    },
@@ -239,7 +239,7 @@ go_on(struct spool *s, bool delivered_meanwhile)
 }
 
 static void
-r10_3_after_any_failed_call_it_is_still_somewhere_and_comes_in_once(void)
+r11_3_after_any_failed_call_it_is_still_somewhere_and_comes_in_once(void)
 {
 	struct buf file = a_file(true);
 	char fault[64];
@@ -262,7 +262,7 @@ r10_3_after_any_failed_call_it_is_still_somewhere_and_comes_in_once(void)
 }
 
 static void
-r10_4_wherever_it_dies_it_is_still_somewhere_and_comes_in_once(void)
+r11_4_wherever_it_dies_it_is_still_somewhere_and_comes_in_once(void)
 {
 	struct buf file = a_file(true);
 	unsigned deaths = 0;
@@ -291,9 +291,9 @@ r10_4_wherever_it_dies_it_is_still_somewhere_and_comes_in_once(void)
 	buf_free(&file);
 }
 
-SUITE(adopt, TASK_TEST(r10_1_a_file_is_taken_with_its_state_and_goes_away), TASK_TEST(r10_1_a_second_load_finds_it_there),
-    TASK_TEST(r10_5_what_was_taken_and_delivered_is_not_taken_again),
-    TASK_TEST(r10_5_what_comes_back_with_more_history_is_taken), TASK_TEST(r10_2_damaged_and_unfinished_files_are_left),
+SUITE(adopt, TASK_TEST(r11_1_a_file_is_taken_with_its_state_and_goes_away), TASK_TEST(r11_1_a_second_load_finds_it_there),
+    TASK_TEST(r11_5_what_was_taken_and_delivered_is_not_taken_again),
+    TASK_TEST(r11_5_what_comes_back_with_more_history_is_taken), TASK_TEST(r11_2_damaged_and_unfinished_files_are_left),
     TASK_TEST(another_message_with_its_id_stays_and_so_does_the_file), TASK_TEST(only_one_loads_at_a_time),
-    TASK_TEST(r10_3_after_any_failed_call_it_is_still_somewhere_and_comes_in_once),
-    TASK_TEST(r10_4_wherever_it_dies_it_is_still_somewhere_and_comes_in_once));
+    TASK_TEST(r11_3_after_any_failed_call_it_is_still_somewhere_and_comes_in_once),
+    TASK_TEST(r11_4_wherever_it_dies_it_is_still_somewhere_and_comes_in_once));
