@@ -48,16 +48,25 @@ job_fini(struct job *j)
 	buf_free(&j->site_text);
 }
 
+static const char *
+status_word(const struct job *j, const struct outcome *o)
+{
+	static const char *const words[] = { "sent", "deferred", "bounced" };
+
+	if (j->m.flags & MF_VERIFY)
+		return o->status == RCPT_SENT ? "deliverable" : "undeliverable";
+	return o->softened ? "SOFTBOUNCE" : words[o->status];
+}
+
 static void
 log_outcome(const struct job *j, const struct outcome *o)
 {
-	static const char *const words[] = { "sent", "deferred", "bounced" };
 	char id[QID_TEXT];
 
 	trace_log(&(struct trace){ .id = qid_text(j->m.id, id), .to = o->rcpt.addr, .orig = o->rcpt.orig,
 	    .relay = j->relay.n > 0 ? buf_str(&j->relay) : STR("none"), .uses = j->uses,
 	    .arrived = { j->m.arrived }, .queued = { j->m.queued }, .begun = j->begun, .ready = j->ready,
-	    .ended = wall_now(), .dsn = o->esc, .status = words[o->status], .text = buf_str(&o->text) });
+	    .ended = wall_now(), .dsn = o->esc, .status = status_word(j, o), .text = buf_str(&o->text) });
 }
 
 void
@@ -66,9 +75,12 @@ outcome_set(struct job *j, struct outcome *o, enum rcpt_status status, const cha
 {
 	va_list ap;
 
-	o->status = status;
+	o->softened = status == RCPT_BOUNCED && j->params->soft_bounce;
+	o->status = o->softened ? RCPT_DEFERRED : status;
 	o->known = true;
 	snprintf(o->esc, sizeof o->esc, "%s", esc);
+	if (o->softened)
+		o->esc[0] = '4';
 	buf_clear(&o->text);
 	buf_clear(&o->mta);
 	buf_clear(&o->diag);
@@ -77,7 +89,7 @@ outcome_set(struct job *j, struct outcome *o, enum rcpt_status status, const cha
 	va_end(ap);
 	(void)buf_adds(&o->mta, mta);
 	(void)buf_add(&o->diag, diag);
-	if (status == RCPT_DEFERRED)
+	if (o->status == RCPT_DEFERRED)
 		return;
 	o->final = true;
 	log_outcome(j, o);

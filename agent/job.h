@@ -16,6 +16,7 @@ struct outcome {
 	enum rcpt_action action;                       /* DELIVERED unless set */
 	bool             final;                        /* sent or bounced; logged */
 	bool             known;                        /* status and words are from this delivery */
+	bool             softened;                     /* bounced, were it not for soft_bounce */
 	bool             accepted;                     /* the agent's own mark */
 	char             esc[ESC_MAX];
 	struct buf       text, mta, diag;
@@ -42,7 +43,7 @@ enum err job_init(struct job *j, const struct params *p, struct spool *s, struct
 void     job_fini(struct job *j);
 
 /* What was decided for one recipient: logged when it is final, that is unless it is DEFERRED, which a later try may change.
- * esc: "2.0.0"; mta and diag: the remote host's name and its reply alone, or "". */
+ * With soft_bounce, BOUNCED becomes DEFERRED.  esc: "2.0.0"; mta and diag: the remote host's name and its reply alone, or "". */
 void     outcome_set(struct job *j, struct outcome *o, enum rcpt_status status, const char *esc, const char *mta, struct str diag,
              const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 /* The same for all that are still open. */

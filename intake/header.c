@@ -2,10 +2,6 @@
 /* The header of mail from this host, field by field: addresses are rewritten, some fields taken
  * out, missing ones added at its end. A field is held until it is whole; one of more than
  * header_size_limit passes as it is. */
-#include <inttypes.h>
-#include <stdio.h>
-#include <time.h>
-
 #include "intake/rewrite.h"
 #include "mail/addrlist.h"
 #include "mail/header.h"
@@ -50,6 +46,7 @@ struct header_filter {
 	struct wall arrived;
 	char *sender;
 	bool local, done;
+	bool whole; /* nothing was left out for its size */
 	unsigned seen;
 	struct buf field; /* lines of a field that may go on */
 	size_t line;      /* where in it the present line begins */
@@ -66,6 +63,7 @@ header_filter_new(struct intake *in, const struct spool_msg *m, bool local)
 		.arrived = m->arrived,
 		.sender = str_dup(m->sender),
 		.local = local,
+		.whole = true,
 		.field = BUF(limit) };
 	return h;
 }
@@ -84,6 +82,12 @@ bool
 header_filter_done(const struct header_filter *h)
 {
 	return h->done;
+}
+
+bool
+header_filter_completes(const struct header_filter *h)
+{
+	return h->whole;
 }
 
 /* -- one field -- */
@@ -149,18 +153,6 @@ put_field(struct header_filter *h, struct buf *out)
 
 /* -- what is missing -- */
 
-static bool
-add_message_id(const struct header_filter *h, const char *prefix, struct buf *out)
-{
-	time_t t = (time_t)wall_seconds(h->arrived);
-	char stamp[32], id[QID_TEXT];
-	struct tm tm;
-
-	strftime(stamp, sizeof stamp, "%Y%m%d%H%M%S", gmtime_r(&t, &tm));
-	return buf_printf(out, "%sMessage-Id: <%s.%s@%s>\r\n", prefix, stamp, qid_text(h->id, id),
-	    h->in->service->params.myhostname);
-}
-
 static WAITS enum err
 add_missing(struct header_filter *h, struct buf *out)
 {
@@ -169,7 +161,9 @@ add_missing(struct header_filter *h, struct buf *out)
 
 	wall_rfc5322(h->arrived, date);
 	if (!(h->seen & SEEN_ID))
-		ok = add_message_id(h, "", out);
+		ok = buf_adds(out, "Message-Id: ") &&
+		     message_id_put(h->arrived, h->id, h->in->service->params.myhostname, out) &&
+		     buf_adds(out, "\r\n");
 	if (!(h->seen & SEEN_DATE))
 		ok = ok && buf_printf(out, "Date: %s\r\n", date);
 	if (!(h->seen & SEEN_FROM)) {
@@ -242,6 +236,7 @@ header_filter_add(struct header_filter *h, struct str content, struct buf *out)
 		if (!buf_add(&h->field, piece)) {
 			/* Longer than a field may be: from here on it is none of our business. */
 			h->done = true;
+			h->whole = false;
 			if (!buf_add(out, buf_str(&h->field)) || !buf_add(out, piece))
 				return fail(E_NOSPACE, "no memory");
 		} else if (piece.p[piece.n - 1] == '\n') {

@@ -3,6 +3,7 @@
 
 #include "intake/rewrite.h"
 #include "mail/addr.h"
+#include "mail/header.h"
 #include "util/log.h"
 
 enum { TEXT_MAX = 64 << 20, DUPLICATES_MAX = 1000, ORIGINS = 5, PIECE_MAX = 1 << 20 };
@@ -89,6 +90,12 @@ struct router *
 intake_router(struct intake *in)
 {
 	return in->router;
+}
+
+const struct params *
+intake_params(const struct intake *in)
+{
+	return &in->service->params;
 }
 
 /* -- one message -- */
@@ -219,6 +226,7 @@ incoming_sender(struct incoming *m, struct str addr, uint8_t ret, struct str env
 struct adding {
 	struct incoming *m;
 	const struct spool_rcpt *given;
+	size_t results;
 };
 
 static enum err
@@ -227,7 +235,43 @@ add_expanded(void *arg, struct str addr)
 	struct adding *x = arg;
 	struct str orig = x->given->orig.n > 0 ? x->given->orig : x->given->addr;
 
+	x->results++;
 	return add_rcpt(x->m, addr, orig, x->given->notify, x->given->orcpt);
+}
+
+/* One that became several, and whose sender wants to hear of success, hears that: it stays in the
+ * list, as a recipient that nothing is delivered to (RFC 3461 section 5.2.7.1). */
+static enum err
+note_expansion(struct incoming *m, const struct spool_rcpt *given, struct str addr, size_t first)
+{
+	struct place *p;
+
+	for (size_t i = first; i < m->n; i++)
+		m->v[i].notify = notify_less_success(m->v[i].notify);
+	if (m->n == m->cap) {
+		m->cap *= 2;
+		m->v = mem_grow(m->v, m->cap * sizeof *m->v);
+	}
+	p = &m->v[m->n];
+	*p = (struct place){ .notify = NOTIFY_SUCCESS | SPOOL_EXPANDED };
+	if (!keep(m, addr, &p->addr) ||
+	    !keep(m, str_eq(given->orig, addr) ? STR("") : given->orig, &p->orig) ||
+	    !keep(m, given->orcpt, &p->orcpt))
+		return fail(E_NOSPACE, "the envelope is too large");
+	m->n++;
+	return OK;
+}
+
+static WAITS enum err
+add_all(struct incoming *m, const struct spool_rcpt *given, struct str addr)
+{
+	struct adding x = { .m = m, .given = given };
+	size_t first = m->n;
+
+	TRY(rewrite_virtual(m->in, addr, add_expanded, &x));
+	return x.results > 1 && m->n > 0 && (given->notify & NOTIFY_SUCCESS)
+		   ? note_expansion(m, given, addr, first)
+		   : OK;
 }
 
 /* A copy that nobody asked for: its fate is no business of the sender's. */
@@ -241,7 +285,7 @@ add_copy(struct incoming *m, struct str addr)
 	if (e == OK) {
 		rewrite_standard(&m->in->service->params, &a);
 		r.addr = buf_str(&a);
-		e = rewrite_virtual(m->in, r.addr, add_expanded, &(struct adding){ m, &r });
+		e = add_all(m, &r, r.addr);
 	}
 	buf_free(&a);
 	return e;
@@ -291,7 +335,7 @@ incoming_rcpt(struct incoming *m, const struct spool_rcpt *r)
 	else if (e == OK)
 		rewrite_standard(p, &a);
 	if (e == OK)
-		e = rewrite_virtual(m->in, buf_str(&a), add_expanded, &(struct adding){ m, r });
+		e = add_all(m, r, buf_str(&a));
 	if (e == OK && !internal)
 		e = add_copy_from(m, m->in->recipient_bcc, buf_str(&a));
 	buf_free(&a);
@@ -319,8 +363,8 @@ lay_out(struct incoming *m)
 		.login = text_at(m, m->origin[4]),
 	};
 	for (size_t i = 0; i < m->n; i++)
-		rcpts[i] = (struct spool_rcpt){ text_at(m, m->v[i].addr),
-			text_at(m, m->v[i].orig), m->v[i].notify, text_at(m, m->v[i].orcpt) };
+		rcpts[i] = (struct spool_rcpt){ text_at(m, m->v[i].addr), text_at(m, m->v[i].orig),
+			m->v[i].notify, text_at(m, m->v[i].orcpt) };
 }
 
 /* -- content -- */
@@ -353,6 +397,20 @@ incoming_add(struct incoming *m, struct str content)
 		e = entry_add(m->entry, buf_str(&out));
 	buf_free(&out);
 	return e;
+}
+
+void
+incoming_log_id(const struct incoming *m, const struct header_scan *found)
+{
+	struct header_scan made = { .message_id = BUF(HEADER_VALUE_MAX) };
+	char id[QID_TEXT];
+
+	qid_text(m->id, id);
+	if (found->message_id.n == 0 && m->filter && header_filter_completes(m->filter) &&
+	    message_id_put(m->arrived, m->id, m->in->service->params.myhostname, &made.message_id))
+		found = &made;
+	header_scan_log(found, id);
+	buf_free(&made.message_id);
 }
 
 static WAITS enum err

@@ -28,6 +28,7 @@ WAITS enum err intake_open(const struct service *s, struct intake **out) MUST_US
 void           intake_free(struct intake **in);        /* once g has ended */
 struct notify *intake_notify(struct intake *in);
 struct router *intake_router(struct intake *in);
+const struct params *intake_params(const struct intake *in);
 
 /* What can be said at RCPT of an address in standard form. */
 struct rcpt_check {
@@ -67,6 +68,9 @@ WAITS enum err   incoming_sender(struct incoming *m, struct str addr, uint8_t re
 WAITS enum err   incoming_rcpt(struct incoming *m, const struct spool_rcpt *r) MUST_USE;
 /* Content, in pieces of any size; line ends are CRLF.  The caller's own Received field comes first.  Errors as entry_add(). */
 WAITS enum err   incoming_add(struct incoming *m, struct str content) MUST_USE;
+/* Log "ID: message-id=<…>" once all content is there: what was found in it, or is added to a header without. */
+struct header_scan;
+void             incoming_log_id(const struct incoming *m, const struct header_scan *found);
 /* Make it durable, tell qmgr.  flags: MF_.  OK is the only licence to say that the mail was taken.  The message is gone
  * afterwards, whatever the result. */
 WAITS enum err   incoming_commit(struct incoming **m, uint32_t flags) MUST_USE;

@@ -43,6 +43,7 @@ struct header_filter *header_filter_new(struct intake *in, const struct spool_ms
 WAITS enum err header_filter_add(struct header_filter *h, struct str content, struct buf *out) MUST_USE;
 WAITS enum err header_filter_end(struct header_filter *h, struct buf *out) MUST_USE;
 bool           header_filter_done(const struct header_filter *h);     /* the header is over: content passes as it is */
+bool           header_filter_completes(const struct header_filter *h); /* so far it could look at all fields */
 void           header_filter_free(struct header_filter **h);
 
 #endif

@@ -240,7 +240,9 @@ forward_all(struct delivery *d, struct buf *text, bool *any)
 
 		if (l->kind != LEAF_USER && l->kind != LEAF_ADDRESS)
 			continue;
-		*any = true;
+		/* What went to a list with an owner is delivered as far as the sender is concerned (RFC 3461 section
+		 * 5.2.7.3). */
+		*any |= l->sender == NULL;
 		TRY(resend(d, l->sender, text));
 	}
 	return OK;

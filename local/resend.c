@@ -94,7 +94,7 @@ enter(struct resending *r)
 	TRY(give_envelope(r));
 	TRY(give_fields(r));
 	TRY(give_content(r));
-	header_scan_log(&r->header, r->id);
+	incoming_log_id(r->in, &r->header);
 	return incoming_commit(&r->in, r->d->j->m.flags & kept);
 }
 

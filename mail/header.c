@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail/header.h"
 
+#include <inttypes.h>
+#include <time.h>
+
 #include "util/log.h"
 
 enum { AT_LINE_START, IN_NAME, BEFORE_COLON, IN_VALUE };
@@ -165,4 +168,15 @@ header_scan_log(const struct header_scan *h, const char *id)
 	ENSURE(buf_add_clean(&text, buf_str(&h->message_id)));
 	log_info("%s: message-id=%s", id, text.n > 0 ? buf_cstr(&text) : "<>");
 	buf_free(&text);
+}
+
+bool
+message_id_put(struct wall arrived, uint64_t id, const char *host, struct buf *out)
+{
+	time_t t = (time_t)wall_seconds(arrived);
+	char stamp[32];
+	struct tm tm;
+
+	strftime(stamp, sizeof stamp, "%Y%m%d%H%M%S", gmtime_r(&t, &tm));
+	return buf_printf(out, "<%s.%016" PRIX64 "@%s>", stamp, id, host);
 }

@@ -5,6 +5,7 @@
 #define MAIL_HEADER_H
 
 #include "util/buf.h"
+#include "util/time.h"
 
 /* Longest header name told apart from others, and most bytes of a value that are kept. */
 enum { HEADER_NAME_MAX = 32, HEADER_VALUE_MAX = 998 };
@@ -30,6 +31,8 @@ void header_scan_add(struct header_scan *h, struct str content);
 
 /* The name of the field that a line begins, "" when it begins none.  Blanks before the colon are tolerated and not part of it. */
 struct str header_field_name(struct str line);
+/* The message id that we give a message which has none: "<YYYYMMDDhhmmss.ID@host>". */
+bool message_id_put(struct wall arrived, uint64_t id, const char *host, struct buf *out);
 /* "ID: message-id=<...>", as log tools look for it. */
 void header_scan_log(const struct header_scan *h, const char *id);
 

@@ -75,7 +75,7 @@
 #define MSG_RETIRE(F) \
 	F(u32, unused)
 
-/* A recipient that a notice is about.  index: its place in the envelope; action: enum rcpt_action, in notices of success. */
+/* A recipient that a notice is about.  index: its place in the envelope; action: enum rcpt_action. */
 #define MSG_FAILED(F) \
 	F(u32, index) \
 	F(u8,  action) \
@@ -261,9 +261,14 @@ MESSAGE_PARTS(M)
  * recipient of a delivery of one. */
 enum rcpt_status { RCPT_SENT, RCPT_DEFERRED, RCPT_BOUNCED, RCPT_PASSED };
 /* Who tells the sender that it was sent, if he wants to know (RFC 3461 section 5.2): DELIVERED: we do; RELAYED: we do, the next
- * host knows no DSN; PASSED: the next host has taken that over; EXPANDED: we do, it went on to other addresses. */
-enum rcpt_action { ACTION_DELIVERED, ACTION_RELAYED, ACTION_PASSED, ACTION_EXPANDED };
-enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_SUCCESS };
+ * host knows no DSN; PASSED: the next host has taken that over; EXPANDED: we do, it went on to other addresses.  The rest are what
+ * notices say of others: DELIVERABLE and UNDELIVERABLE of those that were only tried (MF_VERIFY). */
+enum rcpt_action {
+	ACTION_DELIVERED, ACTION_RELAYED, ACTION_PASSED, ACTION_EXPANDED,
+	ACTION_FAILED, ACTION_DELAYED, ACTION_DELIVERABLE, ACTION_UNDELIVERABLE, ACTION_COUNT
+};
+/* REPORT: of a first attempt, whatever came of it. */
+enum notice_kind { NOTICE_FAILURE, NOTICE_DELAY, NOTICE_SUCCESS, NOTICE_REPORT, NOTICE_KINDS };
 /* SITE_OK: it spoke SMTP with us; SITE_DOWN: no connection or no handshake; SITE_UNKNOWN: nothing learnt. */
 enum site_state { SITE_OK, SITE_DOWN, SITE_UNKNOWN };
 /* EXPIRE leaves what is on hold until it is released, EXPIRE_HELD releases it.  READ: these ids are new in the spool, read them; with
@@ -276,7 +281,7 @@ enum queue_op {
 /* Why a recipient is not being delivered. */
 #define SCHED_WHYS(W) \
 	W(DONE,      "finished") \
-	W(NOTICE,    "failed; a notice is due") \
+	W(NOTICE,    "a notice to the sender is due") \
 	W(FLIGHT,    "being delivered") \
 	W(TURN,      "waiting for its turn") \
 	W(WINDOW,    "the destination has as many deliveries as it may") \

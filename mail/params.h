@@ -186,6 +186,15 @@
 	P(num,  unknown_virtual_alias_reject_code,  "550",              400, 599, "Reply code of: User unknown in virtual alias table.") \
 	P(text, local_header_rewrite_clients,       "",                 0, 4096, "SMTP clients whose messages have their header completed and rewritten, like those of sendmail: permit_inet_interfaces, permit_mynetworks.") \
 	P(num,  relay_domains_reject_code,          "554",              400, 599, "Reply code of: Relay access denied.") \
+	P(bool, soft_bounce,                        "no",               0, 1, "Put off whatever would be returned or refused for good: for trying out a new configuration.") \
+	P(text, bounce_template_file,               "",                 0, 4096, "Texts of notices to senders, instead of the built-in ones.") \
+	P(text, notify_classes,                     "resource, software", 0, 256, "What postmasters are told: bounce, 2bounce, delay, policy, protocol, resource, software.") \
+	P(text, bounce_notice_recipient,            "postmaster",       1, 320, "Who gets copies of notices of failure (class bounce).") \
+	P(text, _2bounce_notice_recipient,          "postmaster",       1, 320, "Who gets notices of failure that could not be delivered (class 2bounce).") \
+	P(text, delay_notice_recipient,             "postmaster",       1, 320, "Who gets copies of warnings of delay (class delay).") \
+	P(text, error_notice_recipient,             "postmaster",       1, 320, "Who gets transcripts of SMTP sessions with errors (classes policy, protocol, resource, software).") \
+	P(hours, delay_warning_time,                "0h",               0, 8640000, "Age at which the sender of mail that waits is told so, once; 0: never.") \
+	P(bool, confirm_delay_cleared,              "no",               0, 1, "Tell a sender who was warned of a delay when it is over.") \
 	P(text, double_bounce_sender,               "double-bounce",    1, 64, "Local part of the sender of notices about notices.") \
 	P(num,  qmgr_message_active_limit,          "1000000",          1, 100000000, "Most messages being scheduled at once; others wait in the spool.") \
 	P(time, queue_run_delay,                    "300s",             1, 86400, "Time between looks for messages in the spool that no notice came for.") \
@@ -256,6 +265,9 @@ void     params_files(const struct params *p, void (*each)(void *arg, const char
 /* For `postroad conf`: "name = value" of all settings (only_set: those in the file), as written or expanded. */
 enum params_show { PARAMS_ALL, PARAMS_SET, PARAMS_DEFAULTS };
 bool     params_print(const struct params *p, enum params_show which, struct str name /* empty: all */, bool expand, bool value_only, struct buf *out);
+/* Append text with $name and all replaced as in main.cf; $name_hours (_seconds, _minutes, _days, _weeks) is a setting of time in that
+ * unit.  E_SYNTAX. */
+enum err params_expand(const struct params *p, struct str text, struct buf *out) MUST_USE;
 /* Change settings in DIR/main.cf, keeping comments and order: lines of "name=value". */
 enum err params_edit(const char *dir, struct str name, struct str value) MUST_USE;
 /* The same, or take a setting out, or make its lines comments; value is ignored then, and a setting that is not there is no error. */

@@ -2,13 +2,16 @@
 #include <stdlib.h>
 
 #include "mail/params_table.h"
+#include "util/log.h"
 #include "util/mem.h"
+
+enum { WORDS_MAX = 64 };
 
 struct printer {
 	struct param_env env;
 	enum params_show which;
-	bool             expand, value_only;
-	struct buf      *out;
+	bool expand, value_only;
+	struct buf *out;
 };
 
 static const char *
@@ -25,8 +28,8 @@ default_of(struct param_env *env, struct str name)
 static bool
 print_one(struct printer *pr, struct str name)
 {
-	const char *value =
-	    pr->which == PARAMS_DEFAULTS ? default_of(&pr->env, name) : param_lookup(&pr->env, name);
+	const char *value = pr->which == PARAMS_DEFAULTS ? default_of(&pr->env, name)
+							 : param_lookup(&pr->env, name);
 	const struct param *d = param_find(name);
 	bool raw = d && d->kind == KIND_raw;
 	struct buf text = { 0 };
@@ -69,10 +72,12 @@ by_text(const void *a, const void *b)
 }
 
 bool
-params_print(const struct params *p, enum params_show which, struct str name, bool expand, bool value_only,
-    struct buf *out)
+params_print(const struct params *p, enum params_show which, struct str name, bool expand,
+    bool value_only, struct buf *out)
 {
-	struct printer pr = { .which = which, .expand = expand, .value_only = value_only, .out = out };
+	struct printer pr = {
+		.which = which, .expand = expand, .value_only = value_only, .out = out
+	};
 	const char **names = mem_array(param_count + p->conf.entries.n + 1, sizeof *names);
 	struct map_iter it = { 0 };
 	struct map_node *node;
@@ -95,4 +100,71 @@ params_print(const struct params *p, enum params_show which, struct str name, bo
 	param_env_fini(&pr.env);
 	free(names);
 	return known;
+}
+
+/* -- texts for people -- */
+
+/* What conf_expand() looks names up in.  Numbers that stand for times are kept until it is done. */
+struct words {
+	struct param_env env;
+	const struct params *p;
+	char *made[WORDS_MAX];
+	size_t n;
+};
+
+/* "delay_warning_time_hours": a setting and the seconds of its unit; NULL: not of that form. */
+static const struct param *
+time_in_unit(struct str name, long long *unit)
+{
+	static const struct {
+		struct str suffix;
+		long long seconds;
+	} units[] = {
+		{STR("_seconds"),  1     },
+		{ STR("_minutes"), 60    },
+		{ STR("_hours"),   3600  },
+		{ STR("_days"),    86400 },
+		{ STR("_weeks"),   604800},
+	};
+
+	for (size_t i = 0; i < countof(units); i++)
+		if (str_ends(name, units[i].suffix)) {
+			const struct param *d =
+			    param_find(str_sub(name, 0, name.n - units[i].suffix.n));
+
+			*unit = units[i].seconds;
+			return d && (d->kind == KIND_time || d->kind == KIND_hours ||
+					d->kind == KIND_days)
+				   ? d
+				   : NULL;
+		}
+	return NULL;
+}
+
+static const char *
+word(void *arg, struct str name)
+{
+	struct words *w = arg;
+	long long unit;
+	const struct param *d = time_in_unit(name, &unit);
+	struct buf text = BUF(32);
+
+	if (d == NULL || w->n == WORDS_MAX)
+		return param_lookup(&w->env, name);
+	ENSURE(buf_printf(&text, "%lld", *(const long long *)((const char *)w->p + d->at) / unit));
+	return w->made[w->n++] = text.p;
+}
+
+enum err
+params_expand(const struct params *p, struct str text, struct buf *out)
+{
+	struct words w = { .p = p };
+	enum err e;
+
+	param_env_init(&w.env, &p->conf, p->config_directory);
+	e = conf_expand(text, word, &w, out);
+	param_env_fini(&w.env);
+	for (size_t i = 0; i < w.n; i++)
+		free(w.made[i]);
+	return e;
 }

@@ -5,8 +5,10 @@
 
 #include "util/mem.h"
 
+/* A field of C cannot begin with a digit as a setting can: its name has a '_' before it. */
 #define P(kind, name, def, min, max, doc) \
-	{ KIND_##kind, { #name, sizeof #name - 1 }, offsetof(struct params, name), def, min, max, doc },
+	{ KIND_##kind, { &#name[#name[0] == '_'], sizeof #name - 1 - (#name[0] == '_') }, \
+	    offsetof(struct params, name), def, min, max, doc },
 const struct param param_table[] = { PARAMS(P) };
 #undef P
 const size_t param_count = countof(param_table);

@@ -129,6 +129,7 @@ run(struct service *s)
 		&work.pickup.spool) != OK ||
 	    intake_start(s, "pickup", work.pickup.spool, &own, &work.pickup.intake) != OK)
 		log_fatal("%s", err_why());
+	work.pickup.notices = notices_start(work.pickup.intake);
 	if (task_start(&looker, "look", look, NULL) == NULL)
 		log_fatal("no memory for a task");
 	service_ready();
@@ -136,6 +137,7 @@ run(struct service *s)
 	tasks_stop(&looker);
 	notify_flush(intake_notify(work.pickup.intake), time_after(time_now(), 1));
 	tasks_stop(&own);
+	notices_free(&work.pickup.notices);
 	intake_free(&work.pickup.intake);
 	spool_close(&work.pickup.spool);
 	free(work.ids);

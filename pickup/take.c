@@ -102,7 +102,7 @@ log_message(const struct taking *t)
 	if (buf_add_clean(&text, t->d.view.msg.sender))
 		log_info("%s: uid=%u from=<%s>", t->qid, (unsigned)t->d.uid, buf_cstr(&text));
 	buf_free(&text);
-	header_scan_log(&t->header, t->qid);
+	incoming_log_id(t->in, &t->header);
 }
 
 /* E_TOOBIG: never. */

@@ -4,6 +4,7 @@
 #define PICKUP_TAKE_H
 
 #include "intake/intake.h"
+#include "intake/notice.h"
 #include "mail/service.h"
 #include "spool/maildrop.h"
 
@@ -11,6 +12,7 @@ struct pickup {
 	struct service *service;
 	struct spool   *spool;
 	struct intake  *intake;
+	struct notices *notices;
 };
 
 /* Take it in, or say in the log why not yet.  What can never be taken in is returned to its sender. */

@@ -131,6 +131,9 @@ welcome(struct peer *p, const struct msg_hello *h)
 	p->kind = kind_of(h->role);
 	if (!p->trusted && p->kind != PEER_CMD)
 		p->kind = PEER_NOBODY;
+	/* A process that gives notices also enters them, over a channel that asks for no work. */
+	if (p->kind == PEER_BOUNCE && h->capacity == 0)
+		p->kind = PEER_ENTERS;
 	snprintf(p->role, sizeof p->role, "%.*s", STR_ARG(h->role));
 	snprintf(p->name, sizeof p->name, "%.*s", STR_ARG(h->name));
 	qmgr_event();

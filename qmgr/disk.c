@@ -98,14 +98,10 @@ static void
 is_lost(uint64_t id)
 {
 	struct message *m = sched_find(qmgr.sched, id);
-	struct msg_failed f;
 	char text[QID_TEXT];
 
-	if (m == NULL || sched_in_flight(m) > 0)
+	if (m == NULL || sched_in_flight(m) > 0 || sched_noticing(m))
 		return;
-	for (uint32_t i = 0; i < sched_rcpts(m); i++)
-		if (sched_failed(m, i, &f))
-			return;
 	log_error("%s: its file has vanished from the queue; it is given up", qid_text(id, text));
 	sched_forget(qmgr.sched, m);
 }

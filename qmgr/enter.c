@@ -6,6 +6,18 @@
 
 enum { ADDRESS_MAX = 4096, ROUTES_MAX = 64 << 20 };
 
+/* A notice about a notice about a notice goes nowhere. */
+static void
+enter_rcpt(const struct sched_msg *m, struct sched_rcpt *r)
+{
+	if (r->state == JRN_SENT || r->state == JRN_BOUNCED || r->state == JRN_EXPIRED ||
+	    !notice_is_double_bounce(r->addr))
+		return;
+	notice_log_discarded(m, r);
+	r->state = JRN_SENT;
+	r->action = ACTION_PASSED;
+}
+
 static bool
 full(void)
 {
@@ -23,7 +35,7 @@ full(void)
 
 /* The recipients of a notice; NULL when it is malformed. */
 static struct sched_rcpt *
-take_rcpts(const struct msg_entered *e, size_t *n)
+take_rcpts(const struct msg_entered *e, const struct sched_msg *m, size_t *n)
 {
 	size_t cap = e->rcpts.n / 13; /* no recipient is shorter than its fixed part */
 	struct sched_rcpt *v = mem_array(cap + 1, sizeof *v);
@@ -38,9 +50,18 @@ take_rcpts(const struct msg_entered *e, size_t *n)
 			free(v);
 			return NULL;
 		}
-		*to = (struct sched_rcpt){
-			.index = r.index, .addr = r.addr, .orig = r.orig, .notify = r.notify, .state = JRN_PENDING
-		};
+		*to = (struct sched_rcpt){ .index = r.index,
+			.addr = r.addr,
+			.orig = r.orig,
+			.notify = r.notify,
+			.state = JRN_PENDING };
+		if (r.notify & SPOOL_EXPANDED) {
+			to->state = JRN_SENT;
+			to->action = ACTION_EXPANDED;
+			to->esc = STR(SPOOL_EXPANDED_ESC);
+			to->text = STR(SPOOL_EXPANDED_TEXT);
+		}
+		enter_rcpt(m, to);
 	}
 	return v;
 }
@@ -80,7 +101,7 @@ enter_notice(const struct msg_entered *e)
 
 	if (full())
 		return OK;
-	rcpts = take_rcpts(e, &n);
+	rcpts = take_rcpts(e, &m, &n);
 	/* A message without recipients would be one that is finished: its file would be removed. */
 	if (rcpts == NULL || n == 0 || e->sender.n > ADDRESS_MAX) {
 		free(rcpts);
@@ -91,11 +112,14 @@ enter_notice(const struct msg_entered *e)
 	return OK;
 }
 
+/* Nothing can be left to do or to tell; of the others the scheduler knows. */
 static bool
-is_finished(const struct spool_progress *p)
+is_finished(const struct spool_msg *m, size_t i, const struct spool_progress *p)
 {
-	return p->state == JRN_SENT ||
-	       ((p->state == JRN_BOUNCED || p->state == JRN_EXPIRED) && p->noticed);
+	if (p->state == JRN_BOUNCED || p->state == JRN_EXPIRED)
+		return p->noticed && !(m->flags & MF_REPORT);
+	return p->state == JRN_SENT && !p->warned && !(m->flags & MF_REPORT) &&
+	       (p->noticed || !(m->rcpts[i].notify & NOTIFY_SUCCESS));
 }
 
 void
@@ -119,7 +143,7 @@ enter_view(const struct spool_view *v)
 		const struct spool_progress *p = &v->progress[i];
 		struct sched_rcpt *to = &rcpts[n];
 
-		if (is_finished(p))
+		if (is_finished(&v->msg, i, p))
 			continue;
 		n++;
 		*to = (struct sched_rcpt){ .index = (uint32_t)i,
@@ -127,12 +151,17 @@ enter_view(const struct spool_view *v)
 			.orig = v->msg.rcpts[i].orig,
 			.notify = v->msg.rcpts[i].notify,
 			.state = p->state,
+			.action = p->action,
+			.noticed = p->noticed,
+			.warned = p->warned,
+			.reported = p->reported,
 			.attempts = p->attempts,
 			.next_try = p->next_try,
 			.esc = p->esc,
 			.text = p->text,
 			.mta = p->mta,
 			.diag = p->diag };
+		enter_rcpt(&m, to);
 	}
 	enter(&m, rcpts, n);
 	free(rcpts);

@@ -33,6 +33,8 @@ settings(struct sched_settings *s)
 		.maximal_backoff = p->maximal_backoff_time,
 		.lifetime = p->maximal_queue_lifetime,
 		.bounce_lifetime = p->bounce_queue_lifetime,
+		.warning = p->delay_warning_time,
+		.confirm_delay = p->confirm_delay_cleared,
 		.limits = qmgr_limits,
 	};
 	if (getrandom(&s->seed, sizeof s->seed, GRND_NONBLOCK) != sizeof s->seed)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Notices to senders: asked of bounce, asked again until one is durable.  Nothing is forgotten here
  * before that. */
+#include <inttypes.h>
+
 #include "mail/addr.h"
+#include "mail/trace.h"
 #include "qmgr/qmgr.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -26,22 +29,31 @@ worker(void)
 	return NULL;
 }
 
+static bool
+list(const struct message *m, struct buf *out)
+{
+	struct msg_failed f;
+
+	for (uint32_t i = 0; i < sched_rcpts(m); i++)
+		if (sched_notice(m, i, &f) && !msg_failed_put(out, &f))
+			log_warn("%016" PRIX64 ": more recipients than a notice can tell of",
+			    sched_id(m));
+	return out->n > 0;
+}
+
 static void
 ask(struct notice *n, const struct message *m)
 {
-	struct buf failed = BUF(QMGR_FRAME_MAX), *out;
-	struct msg_failed f;
+	struct buf told = BUF(QMGR_FRAME_MAX / 2), *out;
 	struct sched_msg v;
 
 	n->peer = worker();
 	if (n->peer == NULL)
 		return;
 	sched_view(m, &v);
-	for (uint32_t i = 0; i < sched_rcpts(m); i++)
-		if (sched_failed(m, i, &f))
-			(void)msg_failed_put(&failed, &f);
-	if ((out = ipc_begin(n->peer->ipc, MSG_BOUNCE_TAG)) != NULL) {
+	if (list(m, &told) && (out = ipc_begin(n->peer->ipc, MSG_BOUNCE_TAG)) != NULL) {
 		msg_bounce_put(out, &(struct msg_bounce){ .job = v.id,
+					.kind = (uint8_t)n->kind,
 					.id = v.id,
 					.dir = (uint8_t)v.dir,
 					.arrived = v.arrived.us,
@@ -49,28 +61,73 @@ ask(struct notice *n, const struct message *m)
 					.content_at = v.content_at,
 					.flags = v.flags,
 					.sender = v.sender,
-					.failed = buf_str(&failed) });
+					.failed = buf_str(&told) });
 		ipc_end(n->peer->ipc);
 	} else {
 		n->peer = NULL;
 		n->not_before = time_after(time_now(), RETRY_SECONDS);
 	}
-	buf_free(&failed);
+	buf_free(&told);
 }
 
 bool
-notice_want(const struct message *m)
+notice_is_double_bounce(struct str addr)
+{
+	const struct params *p = &qmgr.service->params;
+	struct str domain = address_domain(addr);
+
+	return str_ieq(address_local(addr), str_of(p->double_bounce_sender)) &&
+	       (domain.n == 0 || str_ieq(domain, str_of(p->myorigin)) ||
+		   str_ieq(domain, str_of(p->myhostname)));
+}
+
+void
+notice_log_discarded(const struct sched_msg *m, const struct sched_rcpt *r)
+{
+	struct wall now = wall_now();
+	char id[QID_TEXT];
+
+	trace_log(&(struct trace){ .id = qid_text(m->id, id),
+	    .to = r->addr,
+	    .orig = r->orig,
+	    .relay = STR("none"),
+	    .arrived = m->arrived,
+	    .queued = now,
+	    .begun = now,
+	    .ended = now,
+	    .dsn = "2.0.0",
+	    .status = "sent",
+	    .text = STR("undeliverable postmaster notification discarded") });
+}
+
+/* RFC 5321 section 4.5.5: no notices about notices, but the postmaster may want to know of those
+ * that came back.  What goes to him and fails is the end in any case. */
+static bool
+has_reader(struct str sender, enum notice_kind kind)
+{
+	if (notice_is_double_bounce(sender))
+		return false;
+	if (sender.n > 0)
+		return true;
+	return (kind == NOTICE_FAILURE || kind == NOTICE_DELAY) &&
+	       list_has(str_of(qmgr.service->params.notify_classes), STR("2bounce"), false);
+}
+
+bool
+notice_want(const struct message *m, enum notice_kind kind)
 {
 	struct sched_msg v;
 	struct notice *n;
 	char id[QID_TEXT];
 
 	sched_view(m, &v);
-	/* RFC 5321 section 4.5.5: no notices about notices. */
-	if (v.sender.n == 0 ||
-	    str_eq(address_local(v.sender), str_of(qmgr.service->params.double_bounce_sender))) {
-		log_info("%s: undeliverable, and there is nobody to tell: discarded",
-		    qid_text(v.id, id));
+	if (!has_reader(v.sender, kind)) {
+		if (kind == NOTICE_FAILURE && v.sender.n > 0)
+			log_warn("%s: undeliverable postmaster notification discarded",
+			    qid_text(v.id, id));
+		else if (kind == NOTICE_FAILURE)
+			log_info("%s: undeliverable, and there is nobody to tell: discarded",
+			    qid_text(v.id, id));
 		return false;
 	}
 	if ((n = find(v.id)) == NULL) {
@@ -80,7 +137,20 @@ notice_want(const struct message *m)
 		    &n->node);
 		list_push(&qmgr.notices, &n->link);
 	}
+	n->kind = kind;
 	ask(n, m);
+	return true;
+}
+
+/* All that it warned of has been delivered meanwhile. */
+static bool
+is_pointless(const struct message *m)
+{
+	struct msg_failed f;
+
+	for (uint32_t i = 0; i < sched_rcpts(m); i++)
+		if (sched_notice(m, i, &f))
+			return false;
 	return true;
 }
 
@@ -98,11 +168,18 @@ ask_all(struct time now)
 {
 	LIST_EACH (&qmgr.notices, n, struct notice, link) {
 		const struct message *m = sched_find(qmgr.sched, n->id);
+		uint64_t id = n->id;
 
-		if (m == NULL)
+		if (m && n->peer)
+			continue;
+		if (m && is_pointless(m)) {
 			forget(n);
-		else if (n->peer == NULL && !time_before(now, n->not_before))
+			sched_noticed(qmgr.sched, id);
+		} else if (m == NULL) {
+			forget(n);
+		} else if (!time_before(now, n->not_before)) {
 			ask(n, m);
+		}
 	}
 }
 
@@ -144,7 +221,7 @@ notice_answer(struct peer *p, const struct msg_bounced *b)
 		uint64_t id = n->id;
 
 		forget(n);
-		sched_bounced(qmgr.sched, id);
+		sched_noticed(qmgr.sched, id);
 		return;
 	}
 	n->peer = NULL;

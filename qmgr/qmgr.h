@@ -36,6 +36,7 @@ struct notice {
 	struct map_node node; /* key: the id's bytes */
 	struct list link;     /* in qmgr.notices */
 	uint64_t id;
+	enum notice_kind kind;
 	struct peer *peer; /* who works on it; NULL: nobody yet */
 	struct time not_before;
 };
@@ -83,7 +84,9 @@ void disk_remove(uint64_t id, enum spool_dir d);
 WAITS void disk_wait(struct time deadline); /* until all that was asked for is done */
 
 /* notices.c */
-bool notice_want(const struct message *m);
+bool notice_want(const struct message *m, enum notice_kind kind);
+bool notice_is_double_bounce(struct str addr);          /* our own double_bounce_sender */
+void notice_log_discarded(const struct sched_msg *m, const struct sched_rcpt *r);
 void notice_peer_came(struct peer *p);
 void notice_peer_gone(struct peer *p);
 void notice_answer(struct peer *p, const struct msg_bounced *b);

@@ -53,6 +53,7 @@ sched_free(struct sched **at)
 		free(s->deliveries[i]);
 	heap_fini(&s->parcel_timers);
 	heap_fini(&s->dest_timers);
+	heap_fini(&s->warnings);
 	buf_free(&s->key);
 	buf_free(&s->text);
 	free(s->deliveries);
@@ -106,22 +107,6 @@ sched_forced(const struct message *m)
 	return m->forced;
 }
 
-bool
-sched_failed(const struct message *m, uint32_t i, struct msg_failed *out)
-{
-	const struct rcpt *r = message_rcpts(m) + i;
-
-	if (i >= m->nrcpts || r->state != R_NOTICING)
-		return false;
-	*out = (struct msg_failed){ .index = r->index,
-		.addr = rcpt_addr(m, r),
-		.orig = rcpt_orig(m, r),
-		.expired = r->expired,
-		.esc = reason_part(r->why, REASON_ESC),
-		.text = reason_part(r->why, REASON_TEXT),
-		.mta = reason_part(r->why, REASON_MTA),
-		.diag = reason_part(r->why, REASON_DIAG) };
-	return true;
 }
 
 static const struct parcel *
@@ -208,7 +193,7 @@ sched_explain(
 		.orig = rcpt_orig(m, r),
 		.esc = reason_part(r->why, REASON_ESC),
 		.text = reason_part(r->why, REASON_TEXT) };
-	if (r->state == R_FAILED || r->state == R_NOTICING)
+	if (r->state != R_PENDING && r->due)
 		out->why = WHY_NOTICE;
 	if (r->state != R_PENDING || (g = rcpt_parcel(m, i)) == NULL)
 		return;

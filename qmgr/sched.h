@@ -24,6 +24,10 @@
  * most maximal_backoff, give or take 15 %.  Mail older than its lifetime fails for good ("expired") when an attempt
  * fails, or when it waits for something that is not there.
  *
+ * Notices.  The sender is told as NOTIFY of RFC 3461 says, each thing once for each recipient: of failure and of success when
+ * nothing of the message is ready or under way, so that one notice tells of all; of delay when the message is `warning` seconds
+ * old.  A message is removed only when its notices are durable.
+ *
  * Every event costs O(1) or O(log n); only operators' commands and reloads look at many objects. */
 #ifndef QMGR_SCHED_H
 #define QMGR_SCHED_H
@@ -48,18 +52,22 @@ struct sched_limits {                                  /* of a transport */
 struct sched_settings {
 	int64_t  minimal_backoff, maximal_backoff;     /* seconds */
 	int64_t  lifetime, bounce_lifetime;            /* seconds; bounce: mail from the null sender */
+	int64_t  warning;                              /* seconds until the sender is told of a delay, once; 0: never */
+	bool     confirm_delay;                        /* who was told of a delay is told of its end, too */
 	void   (*limits)(void *arg, struct str transport, struct sched_limits *out);
 	void    *arg;
 	uint64_t seed;                                 /* of the jitter */
 };
 
-/* A recipient that is not finished.  state, attempts, next_try and the words are what the journal says. */
+/* A recipient.  From state on all is what the journal says; one that is finished, notices and all, is skipped. */
 struct sched_rcpt {
 	uint32_t       index;
 	struct str     addr, orig;
 	uint8_t        notify;                         /* NOTIFY_ */
 	struct str     transport, nexthop;
-	enum jrn_state state;                          /* SENT: skipped; BOUNCED, EXPIRED: a notice is due */
+	enum jrn_state state;
+	uint8_t        action;                         /* enum rcpt_action, when it is SENT */
+	bool           noticed, warned, reported;
 	uint32_t       attempts;
 	struct wall    next_try;
 	struct str     esc, text, mta, diag;
@@ -105,8 +113,9 @@ struct sched_do {
 	/* The agent is gone in the middle of a delivery to it. */
 	void (*lost)(void *arg, const struct message *m, struct str addr, struct str orig);
 	void (*expired)(void *arg, const struct message *m);
-	/* A notice for what sched_failed() lists is due; answered by sched_bounced().  False: there is nobody to tell. */
-	bool (*bounce)(void *arg, const struct message *m);
+	/* A notice of what sched_notice() lists is due; answered by sched_noticed().  One at a time for each message.  False: there is
+	 * nobody to tell. */
+	bool (*notice)(void *arg, const struct message *m, enum notice_kind kind);
 	/* Rename; answered by sched_moved().  No delivery of it is begun before that. */
 	void (*move)(void *arg, const struct message *m, enum spool_dir to);
 	/* Where mail to addr goes by now: asked whenever a recipient is to be tried again.  False: that cannot be said at once; then reroute
@@ -137,7 +146,7 @@ void          sched_agent_gone(struct sched *s, struct agent **a);
 /* A delivery ended.  False: it is not one of this agent's. */
 bool          sched_done(struct sched *s, struct agent *a, uint64_t delivery, enum site_state site, struct str site_text,
                          const struct msg_outcome *outcomes, size_t n);
-void          sched_bounced(struct sched *s, uint64_t id);             /* the notice is durable */
+void          sched_noticed(struct sched *s, uint64_t id);             /* the notice is durable */
 void          sched_moved(struct sched *s, uint64_t id, enum spool_dir dir);  /* where it now is, moved or not */
 /* v: by rising index.  What it does not answer stays unrouted and is asked for again. */
 void          sched_routed(struct sched *s, uint64_t id, const struct sched_routed *v, size_t n);
@@ -160,8 +169,9 @@ void            sched_view(const struct message *m, struct sched_msg *out);
 uint64_t        sched_id(const struct message *m);
 /* Places of recipients that are not finished are among 0 … sched_rcpts()-1. */
 uint32_t        sched_rcpts(const struct message *m);
-/* The failed recipient at place i, for the notice that is due; false: it is none. */
-bool            sched_failed(const struct message *m, uint32_t i, struct msg_failed *out);
+/* The recipient at place i as the notice that was asked for tells of it; false: it does not. */
+bool            sched_notice(const struct message *m, uint32_t i, struct msg_failed *out);
+bool            sched_noticing(const struct message *m);       /* a notice was asked for, and is not durable yet */
 /* Each recipient whose route is asked for, by rising place; fn must not call back. */
 void            sched_unrouted(const struct message *m, void (*fn)(void *arg, uint32_t index, struct str addr), void *arg);
 bool            sched_active(const struct message *m);         /* something of it is ready or being delivered */

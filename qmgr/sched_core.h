@@ -98,16 +98,20 @@ struct parcel {
 	bool             passed;                       /* its route is not ours to ask */
 };
 
-enum { R_PENDING, R_FINISHED, R_FAILED, R_NOTICING };
+enum { R_PENDING, R_FINISHED };
 struct rcpt {
 	struct reason *why;
 	uint32_t       text;                           /* where the address begins; orig follows it */
 	uint16_t       addr_n, orig_n;
 	uint32_t       index;
 	uint16_t       attempts;
-	uint8_t        state;                          /* R_ */
+	unsigned       state:1;                        /* R_ */
+	unsigned       action:2;                       /* enum rcpt_action, of what is sent */
+	bool           failed:1, expired:1, told:1;
+	bool           asked:1;                        /* is part of the notice that message.asking is about */
+	bool           warned:1;                       /* of delay */
 	unsigned       notify:4;                       /* NOTIFY_ */
-	bool           expired:1, told:1;
+	unsigned       due:4;                          /* notices, a bit for each kind, until they are durable */
 };
 
 struct records {                                       /* results that are in memory only */
@@ -126,15 +130,18 @@ struct message {
 	int64_t         arrived, queued;               /* calendar */
 	uint64_t        size;
 	struct records *unrecorded;
+	struct heap_node warning;                      /* of delay */
 	uint32_t        bytes;
 	uint32_t        content_at;
 	uint32_t        nrcpts, nparcels;
-	uint32_t        pending, failed;               /* recipients; failed: a notice is due or on its way */
+	uint32_t        pending, owed;                 /* recipients; owed: a notice is due or on its way */
 	uint32_t        active, inflight;              /* parcels */
 	uint32_t        flags;
 	uint16_t        sender_n;
-	uint8_t         dir;
-	bool            held:1, deleted:1, forced:1, moving:1, bouncing:1, expiry_told:1;
+	unsigned        dir:4;
+	unsigned        asking:4;                      /* enum notice_kind that is asked for; message_asking() */
+	bool            held:1, deleted:1, forced:1, moving:1, expiry_told:1;
+	bool            reported:1;                    /* a report of the first attempt is durable */
 	struct parcel   parcels[];
 };
 
@@ -175,7 +182,7 @@ struct sched {
 	size_t                  nlanes, lanes_used;
 	struct reason         **reasons;
 	size_t                  nreasons, reasons_used;
-	struct heap             parcel_timers, dest_timers;
+	struct heap             parcel_timers, dest_timers, warnings;
 	struct delivery       **deliveries;
 	size_t                  ndeliveries;
 	struct list             free_deliveries, by_age;
@@ -266,6 +273,23 @@ void         records_flush(struct sched *s, struct message *m);
 void         message_settle(struct sched *s, struct message *m);       /* m may be gone afterwards */
 void         message_free(struct sched *s, struct message *m);
 void         message_unlink(struct sched *s, struct message *m);       /* from the table of ids and the walks */
+
+void         rcpt_finish(struct sched *s, struct message *m, struct rcpt *r, bool failed);
+void         record_noticed(struct sched *s, struct message *m, const struct rcpt *r, enum jrn_type type);
+
+/* sched_notice.c */
+struct ending { bool failed, noticed, warned, reported; uint8_t notify, action; };
+/* The notices that are due when a recipient comes to this end, a bit for each kind. */
+uint8_t      notices_at_end(const struct sched *s, uint32_t flags, const struct ending *e);
+void         rcpt_owe(struct message *m, struct rcpt *r, uint8_t due);
+void         rcpt_tried(struct message *m, struct rcpt *r);            /* a report of it is due, if one was asked for */
+void         rcpt_forget_delay(struct message *m, struct rcpt *r);
+bool         message_asking(const struct message *m);
+void         notices_init(struct sched *s, struct message *m);
+void         notices_schedule(struct sched *s, struct message *m);     /* when to warn of delay */
+void         notices_warn(struct sched *s, struct message *m);         /* now */
+/* Ask for one that is due, if none is asked for.  settled: nothing of m is ready or under way; else only for warnings. */
+void         notices_ask(struct sched *s, struct message *m, bool settled);
 
 /* sched_op.c */
 void         message_stop(struct sched *s, struct message *m);         /* all of it G_HELD */

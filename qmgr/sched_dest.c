@@ -319,6 +319,8 @@ sched_reload(struct sched *s, const struct sched_settings *settings)
 	struct map_iter it = { 0 };
 
 	s->settings = *settings;
+	LIST_EACH (&s->all, m, struct message, all)
+		notices_schedule(s, m);
 	LIST_EACH (&s->transports, t, struct transport, link)
 		transport_limits(s, t);
 	for (struct map_node *n; (n = map_next(&s->dests, &it)) != NULL;) {

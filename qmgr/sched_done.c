@@ -28,10 +28,10 @@ record_put(struct sched *s, struct message *m, const struct jrn_record *r)
 	struct records *rec = records_get(s, m);
 
 	ENSURE(jrn_record_put(&rec->buf, r));
-	/* A deferral that is forgotten costs one early attempt; the others would cost a second copy,
-	 * a second notice, or an operator's word. */
-	if (r->type == JRN_T_SENT || r->type == JRN_T_NOTICED || r->type == JRN_T_EXPIRE)
-		rec->durable = true;
+	/* A deferral or failure that is forgotten costs one more attempt; the others would cost a
+	 * second copy, a second notice, or an operator's word. */
+	rec->durable |= r->type != JRN_T_DEFERRED && r->type != JRN_T_BOUNCED &&
+			r->type != JRN_T_EXPIRED && r->type != JRN_T_REQUEUED;
 	if (rec->buf.n > RECORDS_ENOUGH)
 		records_flush(s, m);
 }
@@ -50,6 +50,13 @@ record_rcpt(
 		.text = reason_part(r->why, REASON_TEXT),
 		.mta = reason_part(r->why, REASON_MTA),
 		.diag = reason_part(r->why, REASON_DIAG) });
+}
+
+void
+record_noticed(struct sched *s, struct message *m, const struct rcpt *r, enum jrn_type type)
+{
+	record_put(
+	    s, m, &(struct jrn_record){ .type = (uint8_t)type, .at = s->wall, .index = r->index });
 }
 
 void
@@ -96,30 +103,59 @@ parcel_rcpt(struct parcel *g, uint32_t index)
 	return low < g->n && r[low].index == index && r[low].state == R_PENDING ? &r[low] : NULL;
 }
 
-static void
-rcpt_finish(struct sched *s, struct message *m, struct rcpt *r, uint8_t state)
+static struct ending
+ending_of(const struct message *m, const struct rcpt *r)
 {
-	r->state = state;
+	return (struct ending){ .failed = r->failed,
+		.warned = r->warned,
+		.reported = m->reported,
+		.notify = (uint8_t)r->notify,
+		.action = (uint8_t)r->action };
+}
+
+void
+rcpt_finish(struct sched *s, struct message *m, struct rcpt *r, bool failed)
+{
+	struct ending e;
+
+	r->failed = failed;
+	r->state = R_FINISHED;
 	m->pending--;
-	m->failed += state == R_FAILED;
 	s->stats.recipients--;
+	e = ending_of(m, r);
+	rcpt_forget_delay(m, r);
+	rcpt_owe(m, r, notices_at_end(s, m->flags, &e));
+}
+
+/* Sent, and nobody to be told of it. */
+static bool
+is_sent_quietly(const struct sched *s, struct parcel *g, const struct msg_outcome *o)
+{
+	const struct rcpt *r = parcel_rcpt(g, o->index);
+	struct ending e;
+
+	if (o->status != RCPT_SENT || r == NULL)
+		return false;
+	e = ending_of(parcel_message(g), r);
+	e.failed = false;
+	e.action = o->action;
+	return notices_at_end(s, parcel_message(g)->flags, &e) == 0;
 }
 
 /* The usual end of a message: all that was left of it is delivered, and its journal need never be
  * written. */
 static bool
-all_sent(struct parcel *g, const struct result *res)
+all_sent(const struct sched *s, struct parcel *g, const struct result *res)
 {
 	const struct message *m = parcel_message(g);
 
-	if (m->failed || m->inflight || m->pending != res->n)
+	if (m->owed || m->inflight || m->pending != res->n)
 		return false;
 	for (size_t i = 0; i < res->n; i++) {
 		const struct msg_outcome *o = &res->outcomes[i];
 
 		/* As many as there are, all different and all of this parcel: none is left out. */
-		if (o->status != RCPT_SENT || (i && o->index <= o[-1].index) ||
-		    parcel_rcpt(g, o->index) == NULL)
+		if ((i && o->index <= o[-1].index) || !is_sent_quietly(s, g, o))
 			return false;
 	}
 	return true;
@@ -128,24 +164,29 @@ all_sent(struct parcel *g, const struct result *res)
 static void
 apply_outcome(struct sched *s, struct parcel *g, const struct msg_outcome *o, int64_t next_try)
 {
+	static const enum jrn_type sent[] = { [ACTION_DELIVERED] = JRN_T_SENT,
+		[ACTION_RELAYED] = JRN_T_RELAYED,
+		[ACTION_PASSED] = JRN_T_PASSED,
+		[ACTION_EXPANDED] = JRN_T_EXPANDED };
 	struct message *m = parcel_message(g);
 	struct rcpt *r = parcel_rcpt(g, o->index);
 
 	if (r == NULL)
 		return;
 	reason_set(s, &r->why, reason_get(s, o->esc, o->text, o->mta, o->diag));
-	switch (o->status) {
-	case RCPT_SENT:
-		rcpt_finish(s, m, r, R_FINISHED);
-		record_rcpt(s, m, r, JRN_T_SENT, 0);
-		break;
-	case RCPT_BOUNCED:
-		rcpt_finish(s, m, r, R_FAILED);
+	if (m->flags &
+	    MF_VERIFY) { /* tried once, whatever came of it, and from the start after a crash */
+		rcpt_finish(s, m, r, o->status != RCPT_SENT);
+	} else if (o->status == RCPT_SENT) {
+		r->action = o->action & 3U;
+		rcpt_finish(s, m, r, false);
+		record_rcpt(s, m, r, sent[r->action], 0);
+	} else if (o->status == RCPT_BOUNCED) {
+		rcpt_finish(s, m, r, true);
 		record_rcpt(s, m, r, JRN_T_BOUNCED, 0);
-		break;
-	default:
+	} else {
+		rcpt_tried(m, r);
 		record_rcpt(s, m, r, JRN_T_DEFERRED, next_try);
-		break;
 	}
 }
 
@@ -171,6 +212,11 @@ apply_silence(struct sched *s, struct parcel *g, const struct result *res, int64
 				    STR(""), STR(""));
 			why->refs++;
 			reason_set(s, &r->why, why);
+			if (m->flags & MF_VERIFY) {
+				rcpt_finish(s, m, r, true);
+				continue;
+			}
+			rcpt_tried(m, r);
 			record_rcpt(s, m, r, JRN_T_DEFERRED, next_try);
 		}
 		r->told = false;
@@ -194,7 +240,7 @@ apply_result(struct sched *s, struct parcel *g, const struct result *res, int64_
 		left += r->state == R_PENDING;
 	if (left)
 		apply_silence(s, g, res, next_try);
-	return left;
+	return parcel_message(g)->flags & MF_VERIFY ? 0 : left;
 }
 
 /* Where a parcel with recipients left goes. */
@@ -229,15 +275,16 @@ site_words(const struct result *res)
 	return res->outcomes[0].text;
 }
 
-/* Its only recipient is another transport's to deliver.  That lasts until the message is read anew; then it is asked of
- * the first one again. */
+/* Its only recipient is another transport's to deliver.  That lasts until the message is read anew;
+ * then it is asked of the first one again. */
 static bool
 parcel_passed(struct sched *s, struct parcel *g, const struct result *res)
 {
 	const struct msg_outcome *o = res->outcomes;
 	size_t colon;
 
-	if (g->n != 1 || res->n != 1 || o->status != RCPT_PASSED || parcel_rcpt(g, o->index) == NULL)
+	if (g->n != 1 || res->n != 1 || o->status != RCPT_PASSED ||
+	    parcel_rcpt(g, o->index) == NULL)
 		return false;
 	colon = str_find(o->text, ':');
 	if (colon == 0)
@@ -261,7 +308,7 @@ delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 
 	delivery_end(s, del);
 	dest_feedback(s, d, del, res->site, site_esc(res), site_words(res));
-	if (all_sent(g, res)) {
+	if (all_sent(s, g, res)) {
 		records_drop(m);
 		s->stats.recipients -= m->pending;
 		m->pending = 0;
@@ -281,42 +328,6 @@ delivery_result(struct sched *s, struct delivery *del, const struct result *res)
 }
 
 /* -- the message as a whole -- */
-
-/* Those the notice told of are finished.  What has failed since is not among them, so each is
- * recorded by itself. */
-static void
-finish_noticed(struct sched *s, struct message *m)
-{
-	uint32_t told = 0;
-
-	for (struct rcpt *r = message_rcpts(m), *end = r + m->nrcpts; r < end; r++)
-		told += r->state == R_NOTICING;
-	m->bouncing = false;
-	for (struct rcpt *r = message_rcpts(m), *end = r + m->nrcpts; r < end; r++) {
-		if (r->state != R_NOTICING)
-			continue;
-		r->state = R_FINISHED;
-		if (m->pending || m->failed > told)
-			record_put(s, m,
-			    &(struct jrn_record){
-				.type = JRN_T_NOTICED, .at = s->wall, .index = r->index });
-	}
-	m->failed -= told;
-}
-
-static void
-send_notice(struct sched *s, struct message *m)
-{
-	struct rcpt *r = message_rcpts(m);
-
-	for (uint32_t i = 0; i < m->nrcpts; i++, r++)
-		if (r->state == R_FAILED)
-			r->state = R_NOTICING;
-	m->bouncing = true;
-	if (s->verbs->bounce(s->arg, m))
-		return;
-	finish_noticed(s, m);
-}
 
 static void
 message_remove(struct sched *s, struct message *m)
@@ -349,9 +360,8 @@ message_settle(struct sched *s, struct message *m)
 	}
 	if (m->active)
 		return;
-	if (m->failed && !m->bouncing)
-		send_notice(s, m);
-	if (m->pending == 0 && m->failed == 0) {
+	notices_ask(s, m, true);
+	if (m->pending == 0 && m->owed == 0) {
 		message_remove(s, m);
 		return;
 	}
@@ -362,19 +372,6 @@ message_settle(struct sched *s, struct message *m)
 }
 
 void
-sched_bounced(struct sched *s, uint64_t id)
-{
-	struct message *m = sched_find(s, id);
-
-	if (m == NULL || !m->bouncing)
-		return;
-	finish_noticed(s, m);
-	if (m->pending || m->failed)
-		records_flush(s, m);
-	message_settle(s, m);
-}
-
-void
 sched_moved(struct sched *s, uint64_t id, enum spool_dir dir)
 {
 	struct message *m = sched_find(s, id);
@@ -382,7 +379,7 @@ sched_moved(struct sched *s, uint64_t id, enum spool_dir dir)
 	if (m == NULL)
 		return;
 	m->moving = false;
-	m->dir = (uint8_t)dir;
+	m->dir = (unsigned)dir & 15U;
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
 		if (g->state == G_PARKED)
 			parcel_ready(s, g, false);
@@ -394,6 +391,7 @@ message_free(struct sched *s, struct message *m)
 	struct rcpt *r = message_rcpts(m);
 
 	records_drop(m);
+	heap_del(&s->warnings, &m->warning);
 	for (struct parcel *g = m->parcels + m->nparcels; g-- > m->parcels;) {
 		ENSURE(g->state != G_FLIGHT);
 		if (g->state != G_DONE)

@@ -5,7 +5,8 @@
 
 struct place { /* one unfinished recipient, while they are sorted */
 	const struct sched_rcpt *in;
-	struct dest *dest; /* NULL: failed, a notice is due */
+	struct dest *dest; /* NULL: finished but for a notice */
+	uint8_t due;       /* notices */
 };
 
 struct plan {
@@ -96,7 +97,7 @@ message_unlink(struct sched *s, struct message *m)
 
 /* -- sorting -- */
 
-/* Failed ones last; then by destination, by time of the next try, and in the order given. */
+/* Finished ones last; then by destination, by time of the next try, and in the order given. */
 static int
 place_cmp(const void *va, const void *vb)
 {
@@ -123,23 +124,42 @@ starts_parcel(const struct plan *p, size_t i, size_t in_parcel)
 	       p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
 }
 
+static bool
+is_over(const struct sched_rcpt *r)
+{
+	return r->state == JRN_SENT || r->state == JRN_BOUNCED || r->state == JRN_EXPIRED;
+}
+
+static uint8_t
+still_due(const struct sched *s, uint32_t flags, const struct sched_rcpt *r)
+{
+	return notices_at_end(s, flags,
+	    &(struct ending){ .failed = r->state != JRN_SENT,
+		.noticed = r->noticed,
+		.warned = r->warned,
+		.reported = r->reported,
+		.notify = r->notify & 15U,
+		.action = r->action });
+}
+
 static void
-plan_make(struct sched *s, struct plan *p, const struct sched_rcpt *rcpts, size_t n)
+plan_make(struct sched *s, struct plan *p, uint32_t flags, const struct sched_rcpt *rcpts, size_t n)
 {
 	size_t in_parcel = 0;
 
 	*p = (struct plan){ .v = NULL };
 	p->v = n > 1 ? mem_array(n, sizeof *p->v) : &p->one;
 	for (size_t i = 0; i < n; i++) {
-		bool failed = rcpts[i].state == JRN_BOUNCED || rcpts[i].state == JRN_EXPIRED;
+		bool over = is_over(&rcpts[i]);
+		uint8_t due = over ? still_due(s, flags, &rcpts[i]) : 0;
 
-		if (rcpts[i].state == JRN_SENT)
+		if (over && due == 0)
 			continue;
 		p->v[p->n++] = (struct place){ &rcpts[i],
-			failed ? NULL : dest_get(s, rcpts[i].transport, rcpts[i].nexthop) };
-		p->pending += !failed;
+			over ? NULL : dest_get(s, rcpts[i].transport, rcpts[i].nexthop), due };
+		p->pending += !over;
 		p->text += rcpts[i].addr.n + rcpts[i].orig.n;
-		if (!failed)
+		if (!over)
 			dest_ref(
 			    s, p->v[p->n - 1]
 				   .dest); /* so that none is forgotten while the next is made */
@@ -182,7 +202,11 @@ fill_rcpt(
 	r->notify = (unsigned)in->notify & 15U;
 	r->index = in->index;
 	r->attempts = in->attempts < UINT16_MAX ? (uint16_t)in->attempts : UINT16_MAX;
+	r->failed = in->state == JRN_BOUNCED || in->state == JRN_EXPIRED;
 	r->expired = in->state == JRN_EXPIRED;
+	r->action = in->action & 3U;
+	r->warned = in->warned;
+	m->reported |= in->reported;
 	if (in->esc.n || in->text.n)
 		r->why = reason_get(s, in->esc, in->text, in->mta, in->diag);
 	*text = pack(pack(*text, in->addr), in->orig);
@@ -228,9 +252,8 @@ message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 		.nrcpts = (uint32_t)p->n,
 		.nparcels = (uint32_t)p->parcels,
 		.pending = (uint32_t)p->pending,
-		.failed = (uint32_t)(p->n - p->pending),
 		.sender_n = (uint16_t)in->sender.n,
-		.dir = (uint8_t)in->dir,
+		.dir = (unsigned)in->dir & 15U,
 		.held = in->dir == SPOOL_HOLD,
 		.forced = in->forced };
 	text = pack((char *)(uintptr_t)message_text(m), in->sender);
@@ -238,9 +261,11 @@ message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 		struct rcpt *r = message_rcpts(m) + i;
 
 		fill_rcpt(s, m, r, p->v[i].in, &text);
-		r->state = i < p->pending ? R_PENDING : R_FAILED;
+		r->state = i < p->pending ? R_PENDING : R_FINISHED;
+		rcpt_owe(m, r, p->v[i].due);
 	}
 	fill_parcels(s, m, p);
+	notices_init(s, m);
 	return m;
 }
 
@@ -273,7 +298,7 @@ sched_enter(struct sched *s, const struct sched_msg *in, const struct sched_rcpt
 
 	if (sched_find(s, in->id) != NULL)
 		return false;
-	plan_make(s, &plan, rcpts, n);
+	plan_make(s, &plan, in->flags, rcpts, n);
 	m = message_new(s, in, &plan);
 	message_link(s, m);
 	s->stats.messages++;

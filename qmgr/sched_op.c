@@ -158,7 +158,7 @@ sched_forget(struct sched *s, struct message *m)
 bool
 sched_requeue(struct sched *s, struct message *m)
 {
-	if (m->inflight || m->deleted || m->bouncing || m->moving)
+	if (m->inflight || m->deleted || message_asking(m) || m->moving)
 		return false;
 	record_message(s, m, JRN_T_REQUEUED);
 	records_flush(s, m);

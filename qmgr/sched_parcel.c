@@ -232,17 +232,31 @@ parcel_expire(struct sched *s, struct parcel *g, struct reason *otherwise)
 			otherwise->refs++;
 			r->why = otherwise;
 		}
-		r->state = R_FAILED;
 		r->expired = true;
-		m->pending--;
-		m->failed++;
-		s->stats.recipients--;
+		rcpt_finish(s, m, r, true);
 		record_rcpt(s, m, r, JRN_T_EXPIRED, 0);
 	}
 	parcel_done(s, g);
 	if (!m->expiry_told && s->verbs->expired)
 		s->verbs->expired(s->arg, m);
 	m->expiry_told = true;
+}
+
+/* The end of a trial: what could not be tried now is not tried later. */
+static void
+parcel_give_up(struct sched *s, struct parcel *g, struct reason *why)
+{
+	struct message *m = parcel_message(g);
+	struct rcpt *r = message_rcpts(m) + g->first;
+
+	for (uint32_t i = 0; i < g->n; i++, r++) {
+		if (r->state != R_PENDING)
+			continue;
+		why->refs++;
+		reason_set(s, &r->why, why);
+		rcpt_finish(s, m, r, true);
+	}
+	parcel_done(s, g);
 }
 
 static struct reason *
@@ -276,7 +290,9 @@ parcel_suspend(struct sched *s, struct parcel *g, enum sched_why why)
 	struct reason *reason = blocked_reason(s, g->dest, why);
 	bool ready = g->state == G_READY;
 
-	if (message_expires(s, m) <= s->now) {
+	if (m->flags & MF_VERIFY) {
+		parcel_give_up(s, g, reason);
+	} else if (message_expires(s, m) <= s->now) {
 		parcel_expire(s, g, reason);
 	} else {
 		for (uint32_t i = 0; i < g->n; i++, r++) {
@@ -291,6 +307,7 @@ parcel_suspend(struct sched *s, struct parcel *g, enum sched_why why)
 				reason->refs++;
 				reason_set(s, &r->why, reason);
 			}
+			rcpt_tried(m, r);
 		}
 		parcel_wait(s, g, s->now + message_backoff(s, m));
 	}

@@ -143,10 +143,14 @@ copy_rcpt(const struct message *m, const struct rcpt *r, struct sched_rcpt *out)
 		.addr = rcpt_addr(m, r),
 		.orig = rcpt_orig(m, r),
 		.notify = r->notify,
-		.state = r->state == R_PENDING    ? JRN_PENDING
-			 : r->state == R_FINISHED ? JRN_SENT
-			 : r->expired             ? JRN_EXPIRED
-						  : JRN_BOUNCED,
+		.state = r->state == R_PENDING ? JRN_PENDING
+			 : !r->failed          ? JRN_SENT
+			 : r->expired          ? JRN_EXPIRED
+					       : JRN_BOUNCED,
+		.action = (uint8_t)r->action,
+		.noticed = r->state != R_PENDING && r->due == 0,
+		.warned = r->warned,
+		.reported = m->reported,
 		.attempts = r->attempts,
 		.esc = reason_part(r->why, REASON_ESC),
 		.text = reason_part(r->why, REASON_TEXT),
@@ -241,7 +245,7 @@ sched_routed(struct sched *s, uint64_t id, const struct sched_routed *v, size_t 
 		go_on(s, g, (enum parcel_then)g->then);
 		m = sched_find(s, id); /* the last of it may have expired */
 	}
-	if (m && several && !m->inflight && !m->bouncing && !m->moving && !m->deleted)
+	if (m && several && !m->inflight && !message_asking(m) && !m->moving && !m->deleted)
 		take_apart(s, m, &a);
 	else if (m && several)
 		put_off(s, m);

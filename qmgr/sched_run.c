@@ -293,6 +293,10 @@ run_timers(struct sched *s)
 		heap_del(&s->parcel_timers, n);
 		parcel_timer(s, container_of(n, struct parcel, timer));
 	}
+	while ((n = heap_min(&s->warnings)) != NULL && n->key <= s->now) {
+		heap_del(&s->warnings, n);
+		notices_warn(s, container_of(n, struct message, warning));
+	}
 }
 
 struct time
@@ -309,6 +313,7 @@ sched_run(struct sched *s)
 		at = unrecorded;
 	at = earlier(at, &s->dest_timers);
 	at = earlier(at, &s->parcel_timers);
+	at = earlier(at, &s->warnings);
 	return at == NEVER ? TIME_NEVER : (struct time){ at * 1000 };
 }
 

@@ -116,10 +116,10 @@ expired(void *arg, const struct message *m)
 }
 
 static bool
-bounce(void *arg, const struct message *m)
+notice(void *arg, const struct message *m, enum notice_kind kind)
 {
 	(void)arg;
-	return notice_want(m);
+	return notice_want(m, kind);
 }
 
 static void
@@ -149,7 +149,7 @@ const struct sched_do qmgr_verbs = {
 	.suspended = suspended,
 	.lost = lost,
 	.expired = expired,
-	.bounce = bounce,
+	.notice = notice,
 	.move = move,
 	.remove = remove_message,
 	.route = route_now,

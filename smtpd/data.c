@@ -124,7 +124,7 @@ accept_message(struct receipt *r, struct spool_msg *m)
 	char qid[QID_TEXT];
 	enum err e;
 
-	header_scan_log(&r->header, session_queue_id(s, qid));
+	incoming_log_id(s->transaction.incoming, &r->header);
 	e = incoming_commit(&s->transaction.incoming, m->flags | r->content.flags);
 	if (e != OK) {
 		log_warn("%s: queue file: %s", session_queue_id(s, qid), err_why());

@@ -11,6 +11,8 @@ static const char *const texts[REPLY_COUNT] = { REPLIES(R) };
 void
 say_render(const struct params *p, enum reply_id id, struct str arg, struct buf *out)
 {
+	size_t from = out->n;
+
 	for (const char *t = texts[id]; *t; t++) {
 		bool ok;
 
@@ -22,6 +24,12 @@ say_render(const struct params *p, enum reply_id id, struct str arg, struct buf 
 			ok = buf_addc(out, *t);
 		ENSURE(ok);
 		t += t[0] == '%';
+	}
+	/* "550 5.1.1 …" is "450 4.1.1 …" where nothing is to be refused for good. */
+	if (p->soft_bounce && out->n > from && out->p[from] == '5') {
+		out->p[from] = '4';
+		if (out->n > from + 5 && out->p[from + 4] == '5' && out->p[from + 5] == '.')
+			out->p[from + 4] = '4';
 	}
 }
 

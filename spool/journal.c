@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "mail/msgs.h"
 #include "spool/files.h"
 #include "util/fault.h"
 #include "util/proc.h"
@@ -42,6 +43,10 @@ apply_to(struct spool_progress *p, const struct jrn_record *r)
 	static const enum jrn_state states[] = {
 		[JRN_T_SENT] = JRN_SENT, [JRN_T_DEFERRED] = JRN_DEFERRED, [JRN_T_BOUNCED] = JRN_BOUNCED,
 		[JRN_T_EXPIRED] = JRN_EXPIRED, [JRN_T_REQUEUED] = JRN_PENDING,
+		[JRN_T_RELAYED] = JRN_SENT, [JRN_T_PASSED] = JRN_SENT, [JRN_T_EXPANDED] = JRN_SENT,
+	};
+	static const uint8_t actions[JRN_T_LAST + 1] = {
+		[JRN_T_RELAYED] = ACTION_RELAYED, [JRN_T_PASSED] = ACTION_PASSED, [JRN_T_EXPANDED] = ACTION_EXPANDED,
 	};
 
 	if (final(p->state))                           /* a final outcome is final, whatever comes late */
@@ -50,6 +55,7 @@ apply_to(struct spool_progress *p, const struct jrn_record *r)
 	p->next_try = (struct wall){ r->next_try };
 	if (r->type == JRN_T_REQUEUED)
 		return;
+	p->action = actions[r->type];
 	p->attempts = r->attempts;
 	p->esc = r->esc;
 	p->text = r->text;
@@ -60,27 +66,30 @@ apply_to(struct spool_progress *p, const struct jrn_record *r)
 static bool
 sensible(const struct jrn_record *r, size_t nrcpts)
 {
-	return r->type >= JRN_T_SENT && r->type <= JRN_T_EXPIRE && (r->index == JRN_ALL || r->index < nrcpts);
+	return r->type >= JRN_T_SENT && r->type <= JRN_T_LAST && (r->index == JRN_ALL || r->index < nrcpts);
 }
 
-/* A notice tells of what had failed by then; a later failure wants one of its own. */
+/* A notice tells of what had ended by then; a later failure wants one of its own. */
 static void
-apply_notice(struct spool_view *v, uint32_t index)
+apply_notice(struct spool_view *v, const struct jrn_record *r)
 {
-	v->noticed = true;
 	for (size_t i = 0; i < v->msg.nrcpts; i++) {
 		struct spool_progress *p = &v->progress[i];
 
-		if ((index == JRN_ALL || index == i) && (p->state == JRN_BOUNCED || p->state == JRN_EXPIRED))
-			p->noticed = true;
+		if (r->index != JRN_ALL && r->index != i)
+			continue;
+		p->warned |= r->type == JRN_T_WARNED;
+		p->reported |= r->type == JRN_T_REPORTED;
+		p->noticed |= r->type == JRN_T_NOTICED && final(p->state);
 	}
+	v->noticed |= r->type == JRN_T_NOTICED;
 }
 
 static void
 apply(struct spool_view *v, const struct jrn_record *r)
 {
-	if (r->type == JRN_T_NOTICED) {
-		apply_notice(v, r->index);
+	if (r->type == JRN_T_NOTICED || r->type == JRN_T_WARNED || r->type == JRN_T_REPORTED) {
+		apply_notice(v, r);
 		return;
 	}
 	if (r->type == JRN_T_EXPIRE) {
@@ -104,6 +113,12 @@ journal_replay(struct str all, struct spool_view *v)
 	struct str payload;
 	struct jrn_record r;
 
+	for (size_t i = 0; i < v->msg.nrcpts; i++)
+		if (v->msg.rcpts[i].notify & SPOOL_EXPANDED) {
+			v->progress[i] = (struct spool_progress){ .state = JRN_SENT, .action = ACTION_EXPANDED };
+			v->progress[i].esc = STR(SPOOL_EXPANDED_ESC);
+			v->progress[i].text = STR(SPOOL_EXPANDED_TEXT);
+		}
 	while (journal_next(&j, &payload))
 		while (payload.n > 0) {
 			if (!jrn_record_take(&payload, &r) || !sensible(&r, v->msg.nrcpts))

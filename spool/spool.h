@@ -39,12 +39,19 @@ enum {
 	MF_LOCAL = 32,                                 /* made here: a notice, or submitted on this host */
 	MF_DSN   = 64,                                 /* its envelope has options of RFC 3461; set by entry_commit() */
 	MF_UTF8  = 128,                                /* the client said SMTPUTF8 */
+	MF_REPORT = 256,                               /* the sender wants a report of the first attempt (sendmail -v) */
+	MF_VERIFY = 512,                               /* only a report of what would be done (sendmail -bv): nothing is delivered */
 };
+
+/* Others in the list take this recipient's place, and his sender is told so if he asked to be told of success. */
+enum { SPOOL_EXPANDED = 128 };
+#define SPOOL_EXPANDED_ESC  "2.0.0"
+#define SPOOL_EXPANDED_TEXT "alias expanded"
 
 struct spool_rcpt {
 	struct str addr;
 	struct str orig;                               /* as first given; empty: same as addr */
-	uint8_t    notify;                             /* NOTIFY_ */
+	uint8_t    notify;                             /* NOTIFY_; with SPOOL_EXPANDED: nothing is to be delivered */
 	struct str orcpt;                              /* "rfc822;user@example.com", xtext decoded; may be empty */
 };
 
@@ -111,7 +118,9 @@ struct spool_progress {
 	uint32_t       attempts;
 	struct wall    next_try;                       /* of the last deferral */
 	struct str     esc, text, mta, diag;           /* words of the last event */
-	bool           noticed;                        /* failed, and a notice of it is durable */
+	uint8_t        action;                         /* of what is sent: enum rcpt_action of msgs.h */
+	bool           noticed;                        /* failed or sent, and a notice of it is durable */
+	bool           warned, reported;               /* the same of a warning of delay, and of a report (MF_REPORT) */
 };
 /* Everything about a message but its content; one allocation holds all text. */
 struct spool_view {
@@ -146,9 +155,14 @@ WAITS enum err content_reader_next(struct content_reader *r) MUST_USE;
 void           content_reader_fini(struct content_reader *r);
 
 /* -- changing: qmgr alone (rule 8), or a command while qmgr is down and the lock is held -- */
-/* Journal records.  type: enum jrn_type; index: recipient, JRN_ALL for the whole message. */
-enum jrn_type { JRN_T_SENT = 1, JRN_T_DEFERRED, JRN_T_BOUNCED, JRN_T_EXPIRED, JRN_T_NOTICED, JRN_T_REQUEUED,
-	JRN_T_EXPIRE };                                /* an operator wants what is left of it returned */
+/* Journal records.  type: enum jrn_type; index: recipient, JRN_ALL for the whole message.  RELAYED, PASSED and EXPANDED are SENT with
+ * another enum rcpt_action; WARNED and REPORTED are NOTICED of other notices. */
+enum jrn_type {
+	JRN_T_SENT = 1, JRN_T_DEFERRED, JRN_T_BOUNCED, JRN_T_EXPIRED, JRN_T_NOTICED, JRN_T_REQUEUED,
+	JRN_T_RELAYED, JRN_T_PASSED, JRN_T_EXPANDED, JRN_T_WARNED, JRN_T_REPORTED,
+	JRN_T_EXPIRE,                                  /* an operator wants what is left of it returned */
+	JRN_T_LAST = JRN_T_EXPIRE
+};
 enum { JRN_ALL = 0xFFFFFFFF };
 #define JRN_RECORD(F) \
 	F(u8,  type) \

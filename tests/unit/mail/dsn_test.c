@@ -9,16 +9,20 @@
 
 enum { PARTS_MAX = 8 };
 
-static const struct params params = { .myhostname = "mx.here.test", .mail_name = "Postroad" };
+static const struct params params = { .myhostname = "mx.here.test", .myorigin = "here.test", .mail_name = "Postroad" };
+static char charset[] = "us-ascii", from[] = "Mail Delivery System <MAILER-DAEMON@mx.here.test>", subject[] = "Undelivered",
+	    postmaster_subject[] = "Copy", words_above[] = "This is the mail system.\n\nIt did not work.\n";
+#define OF(a) { .p = a, .n = sizeof a - 1 }
+static const struct template template = { OF(charset), OF(from), OF(subject), OF(postmaster_subject), OF(words_above) };
 static const char original[] = "Subject: hello\r\nTo: a@there.test\r\n\r\nbody\r\n..dots\r\n";
 
 static const struct msg_failed failures[] = {
-	{ .addr = STR("a@there.test"), .esc = STR("5.1.1"), .mta = STR("mx.there.test"),
+	{ .action = ACTION_FAILED, .addr = STR("a@there.test"), .esc = STR("5.1.1"), .mta = STR("mx.there.test"),
 	    .text = STR("host mx.there.test[192.0.2.1] said: 550 5.1.1 no such user (in reply to RCPT TO command)"),
 	    .diag = STR("550 5.1.1 no such user") },
-	{ .addr = STR("b@there.test"), .orig = STR("list@here.test"), .expired = 1, .esc = STR("4.4.1"),
+	{ .index = 1, .action = ACTION_FAILED, .addr = STR("b@there.test"), .orig = STR("list@here.test"), .expired = 1, .esc = STR("4.4.1"),
 	    .text = STR("connect to mx.there.test[192.0.2.1]:25: Connection timed out") },
-	{ .addr = STR("c@there.test"), .orig = STR("c@there.test"), .esc = STR("5.0.0"), .text = STR("no") },
+	{ .index = 2, .action = ACTION_FAILED, .addr = STR("c@there.test"), .orig = STR("c@there.test"), .esc = STR("5.0.0"), .text = STR("no") },
 };
 
 static struct msg_bounce
@@ -33,7 +37,8 @@ job_of(struct buf *list)
 static struct dsn
 notice_of(const struct msg_bounce *job)
 {
-	return (struct dsn){ .params = &params, .job = job, .id = 0x123, .now = { 1700000100000000 },
+	return (struct dsn){ .params = &params, .template = &template, .job = job, .id = 0x123, .now = { 1700000100000000 },
+		.to = STR("s@sender.test"),
 		.original = { original, sizeof original - 1 } };
 }
 
@@ -93,7 +98,7 @@ a_notice_has_three_parts_in_order(void)
 	CHECK(take_apart(buf_str(&out), &header, parts) == 3);
 	CHECK(str_starts(header, STR("Received: by mx.here.test (Postroad)\r\n\tid 0000000000000123; ")));
 	CHECK(count(header, "\r\nFrom: Mail Delivery System <MAILER-DAEMON@mx.here.test>\r\n") == 1);
-	CHECK(count(header, "\r\nTo: s@sender.test\r\n") == 1);
+	CHECK(count(header, "\r\nTo: s@sender.test\r\n") == 1 && count(header, "\r\nSubject: Undelivered\r\n") == 1);
 	CHECK(count(header, "\r\nAuto-Submitted: auto-replied\r\n") == 1);
 	CHECK(count(header, "\r\nMIME-Version: 1.0\r\n") == 1);
 	CHECK(count(header, "\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=") == 1);
@@ -206,7 +211,7 @@ a_header_alone_is_returned_as_such(void)
 	CHECK(count(parts[2], "\r\nContent-Type: text/rfc822-headers\r\n\r\n") == 1);
 	CHECK(str_ends(parts[2], STR("\r\nTo: a@there.test\r\n")));
 	CHECK(count(buf_str(&out), "body") == 0);
-	CHECK(count(parts[0], "the header of your message") == 1);
+	CHECK(str_starts(parts[2], STR("Content-Description: Undelivered Message Headers\r\n")));
 	buf_free(&out);
 	buf_free(&list);
 }
@@ -226,6 +231,114 @@ eight_bit_content_is_said_to_be_so(void)
 	CHECK(count(header, "\r\nContent-Transfer-Encoding: 8bit") == 1);
 	CHECK(count(parts[2], "\r\nContent-Transfer-Encoding: 8bit\r\n\r\n") == 1);
 	CHECK(str_ends(parts[2], STR("\r\n\r\n\303\244\r\n")));
+	buf_free(&out);
+	buf_free(&list);
+}
+
+/* RFC 3464 section 2.2.1 and 2.3.1, RFC 3461 section 6.3: what the sender called his message and his recipient. */
+static void
+the_senders_own_names_come_back(void)
+{
+	static const struct str orcpts[] = { STR("rfc822;First@example.test"), STR(""), STR("x400;/C=us/") };
+	struct buf list = BUF(0), out = BUF(0);
+	struct msg_bounce job = job_of(&list);
+	struct dsn d = notice_of(&job);
+
+	d.envid = STR("QQ 314159");
+	d.orcpts = orcpts;
+	d.norcpts = countof(orcpts);
+	CHECK(dsn_write(&d, &out) == OK);
+	CHECK(count(buf_str(&out), "Reporting-MTA: dns; mx.here.test\r\nOriginal-Envelope-Id: QQ 314159\r\nX-Postroad-Queue-ID: ") == 1);
+	CHECK(count(buf_str(&out), "a@there.test\r\nOriginal-Recipient: rfc822;First@example.test\r\nAction: failed\r\n") == 1);
+	CHECK(count(buf_str(&out), "b@there.test\r\nOriginal-Recipient: rfc822;list@here.test\r\nAction: failed\r\n") == 1);
+	CHECK(count(buf_str(&out), "c@there.test\r\nOriginal-Recipient: x400;/C=us/\r\nAction: failed\r\n") == 1);
+	buf_free(&out);
+	buf_free(&list);
+}
+
+static void
+each_action_has_its_word_and_delay_its_end(void)
+{
+	static const char *const words[ACTION_COUNT] = { "delivered", "relayed", "relayed", "expanded", "failed", "delayed",
+		"deliverable", "undeliverable" };
+
+	for (uint8_t i = 0; i < ACTION_COUNT; i++) {
+		struct buf list = BUF(0), out = BUF(0), want = BUF(0);
+		struct msg_bounce job = { .kind = NOTICE_REPORT, .sender = STR("s@sender.test") };
+		struct msg_failed f = { .action = i, .addr = STR("a@b.test"), .esc = STR("2.0.0"), .text = STR("so") };
+		struct dsn d = notice_of(&job);
+
+		d.until = (struct wall){ 1700000100000000 };
+		CHECK(msg_failed_put(&list, &f));
+		job.failed = buf_str(&list);
+		CHECK(dsn_write(&d, &out) == OK);
+		CHECK(buf_printf(&want, "\r\nAction: %s\r\nStatus: 2.0.0\r\n", words[i]));
+		CHECK(count(buf_str(&out), buf_cstr(&want)) == 1);
+		CHECK(count(buf_str(&out), "\r\nWill-Retry-Until: Tue, 14 Nov 2023 ") == (i == ACTION_DELAYED));
+		CHECK(count(buf_str(&out), "Content-Description: Message\r\n") == 1);
+		buf_free(&want);
+		buf_free(&out);
+		buf_free(&list);
+	}
+}
+
+/* RFC 6533. */
+static void
+a_message_with_utf8_has_a_notice_with_utf8(void)
+{
+	struct buf list = BUF(0), out = BUF(0);
+	struct msg_bounce job = { .sender = STR("s\303\244@sender.test") };
+	struct msg_failed f = { .action = ACTION_FAILED, .addr = STR("\303\244@b.test"), .esc = STR("5.1.1"), .text = STR("no \303\244") };
+	struct dsn d = notice_of(&job);
+	struct str header, parts[PARTS_MAX];
+
+	CHECK(msg_failed_put(&list, &f));
+	job.failed = buf_str(&list);
+	d.to = job.sender;
+	for (int utf8 = 1; utf8 >= 0; utf8--) {
+		d.utf8 = utf8;
+		buf_clear(&out);
+		CHECK(dsn_write(&d, &out) == OK);
+		CHECK(take_apart(buf_str(&out), &header, parts) == 3);
+		CHECK(count(header, utf8 ? "report-type=global-delivery-status;" : "report-type=delivery-status;") == 1);
+		CHECK(count(header, utf8 ? "\r\nTo: s\303\244@sender.test\r\n" : "\r\nTo: s??@sender.test\r\n") == 1);
+		CHECK(count(parts[0], utf8 ? "charset=utf-8\r\n" : "charset=us-ascii\r\n") == 1);
+		CHECK(count(parts[1], utf8 ? "Content-Type: message/global-delivery-status\r\n" : "Content-Type: message/delivery-status\r\n") == 1);
+		CHECK(count(parts[1], utf8 ? "Final-Recipient: utf-8; \303\244@b.test\r\n" : "Final-Recipient: rfc822; ??@b.test\r\n") == 1);
+		CHECK(count(parts[2], utf8 ? "Content-Type: message/global\r\n" : "Content-Type: message/rfc822\r\n") == 1);
+	}
+	buf_free(&out);
+	buf_free(&list);
+}
+
+static void
+the_postmaster_has_a_subject_of_his_own(void)
+{
+	struct buf list = BUF(0), out = BUF(0);
+	struct msg_bounce job = job_of(&list);
+	struct dsn d = notice_of(&job);
+
+	d.postmaster = true;
+	d.to = STR("postmaster");
+	CHECK(dsn_write(&d, &out) == OK);
+	CHECK(count(buf_str(&out), "\r\nSubject: Copy\r\nTo: postmaster\r\n") == 1);
+	buf_free(&out);
+	buf_free(&list);
+}
+
+static void
+a_sender_without_domain_gets_ours(void)
+{
+	static char bare[] = "MAILER-DAEMON (Mail Delivery System)";
+	struct buf list = BUF(0), out = BUF(0);
+	struct msg_bounce job = job_of(&list);
+	struct template t = template;
+	struct dsn d = notice_of(&job);
+
+	t.from = (struct buf)OF(bare);
+	d.template = &t;
+	CHECK(dsn_write(&d, &out) == OK);
+	CHECK(count(buf_str(&out), "\r\nFrom: MAILER-DAEMON@here.test (Mail Delivery System)\r\n") == 1);
 	buf_free(&out);
 	buf_free(&list);
 }
@@ -312,5 +425,7 @@ words_without_end_are_broken(void)
 SUITE(dsn, TEST(a_notice_has_three_parts_in_order), TEST(all_that_failed_are_reported),
     TEST(no_line_of_a_notice_is_long_and_all_end_in_crlf), TEST(a_malformed_list_is_refused),
     TEST(a_header_alone_is_returned_as_such), TEST(eight_bit_content_is_said_to_be_so),
-    TEST(a_notice_that_does_not_fit_is_too_big), TEST(the_header_ends_at_the_first_empty_line),
+    TEST(the_senders_own_names_come_back), TEST(each_action_has_its_word_and_delay_its_end),
+    TEST(a_message_with_utf8_has_a_notice_with_utf8), TEST(the_postmaster_has_a_subject_of_his_own),
+    TEST(a_sender_without_domain_gets_ours), TEST(a_notice_that_does_not_fit_is_too_big), TEST(the_header_ends_at_the_first_empty_line),
     TEST(fields_are_folded_at_blanks), TEST(words_without_end_are_broken));

@@ -17,7 +17,7 @@ up(void)
 	world_init(&w);
 	settings_default(&service.params);
 	service.config_dir = "/";
-	service.params.myhostname = service.params.mydestination = "here.example";
+	service.params.myhostname = service.params.mydestination = service.params.myorigin = "here.example";
 	service.params.relay_domains = "relay.example";
 	service.params.virtual_alias_domains = "";
 	service.params.qmgr_message_active_limit = 10;
@@ -139,13 +139,53 @@ failures_that_were_told_of_are_finished_and_others_are_not(void)
 	up();
 	enter_view(&v);
 	CHECK(w.nbounces == 1 && sched_rcpts(sched_find(w.s, 5)) == 1);
-	CHECK(sched_failed(sched_find(w.s, 5), 0, &f));
+	CHECK(sched_notice(sched_find(w.s, 5), 0, &f));
 	CHECK_STR(f.addr, "y@far.example");
-	sched_bounced(w.s, 5);
+	sched_noticed(w.s, 5);
 	CHECK(w.removed == 1);
+	down();
+}
+
+/* Mail to the address that notices to postmasters come from ends here, wherever it says it comes from. */
+static void
+notices_about_notices_about_notices_are_dropped(void)
+{
+	static const struct { const char *addr; bool dropped; } cases[] = {
+		{ "double-bounce@here.example", true }, { "Double-Bounce@HERE.example", true },
+		{ "double-bounce@far.example", false }, { "double-bounce2@here.example", false },
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct buf b = BUF(0);
+
+		up();
+		CHECK(msg_rcpt_put(&b, &(struct msg_rcpt){ .addr = str_of(cases[i].addr) }));
+		CHECK(notice(1, buf_str(&b)) == OK);
+		CHECK(w.removed == cases[i].dropped && (sched_find(w.s, 1) == NULL) == cases[i].dropped);
+		buf_free(&b);
+		down();
+	}
+}
+
+/* An alias that became several recipients stays in the list for the sake of its notice alone. */
+static void
+what_was_expanded_is_told_and_not_delivered(void)
+{
+	struct buf b = BUF(0);
+	struct msg_failed f;
+
+	up();
+	CHECK(msg_rcpt_put(&b, &(struct msg_rcpt){ .index = 0, .addr = STR("list@here.example"), .notify = NOTIFY_SUCCESS | SPOOL_EXPANDED }));
+	CHECK(notice(1, buf_str(&b)) == OK);
+	CHECK(w.nbounces == 1 && w.kinds[0] == NOTICE_SUCCESS && w.removed == 0);
+	CHECK(sched_notice(sched_find(w.s, 1), 0, &f) && f.action == ACTION_EXPANDED);
+	sched_noticed(w.s, 1);
+	CHECK(w.removed == 1);
+	buf_free(&b);
 	down();
 }
 
 SUITE(enter, TEST(a_notice_is_routed_by_domain), TEST(a_notice_that_is_cut_short_removes_nothing_and_loses_no_recipient),
     TEST(what_there_is_no_room_for_waits_in_the_spool), TEST(a_file_read_just_before_its_removal_does_not_come_back),
-    TEST(failures_that_were_told_of_are_finished_and_others_are_not));
+    TEST(failures_that_were_told_of_are_finished_and_others_are_not), TEST(notices_about_notices_about_notices_are_dropped),
+    TEST(what_was_expanded_is_told_and_not_delivered));

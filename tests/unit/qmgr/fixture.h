@@ -27,9 +27,10 @@ struct world {
 	struct flight         flights[WORLD_LOG];      /* under way, oldest first */
 	size_t                nflights;
 	unsigned              active, suspended, lost, expired, removed, durable, records, moves;
-	unsigned              sent, noticed, bounced_records, deferred_records;
+	unsigned              sent, noticed, warned, reported, bounced_records, deferred_records;
 	uint64_t              removed_ids[WORLD_LOG];
-	uint64_t              bounces[WORLD_LOG];      /* asked for, not yet answered */
+	uint64_t              bounces[WORLD_LOG];      /* notices asked for */
+	enum notice_kind      kinds[WORLD_LOG];
 	size_t                nbounces;
 	uint64_t              moving[WORLD_LOG];
 	enum spool_dir        moving_to[WORLD_LOG];
@@ -77,6 +78,8 @@ world_on_record(void *arg, const struct message *m, struct str records, bool dur
 		CU_ASSERT_FATAL(jrn_record_take(&records, &r));
 		w->sent += r.type == JRN_T_SENT;
 		w->noticed += r.type == JRN_T_NOTICED;
+		w->warned += r.type == JRN_T_WARNED;
+		w->reported += r.type == JRN_T_REPORTED;
 		w->bounced_records += r.type == JRN_T_BOUNCED || r.type == JRN_T_EXPIRED;
 		w->deferred_records += r.type == JRN_T_DEFERRED;
 	}
@@ -107,7 +110,7 @@ world_on_expired(void *arg, const struct message *m)
 }
 
 static inline bool
-world_on_bounce(void *arg, const struct message *m)
+world_on_notice(void *arg, const struct message *m, enum notice_kind kind)
 {
 	struct world *w = arg;
 	struct sched_msg v;
@@ -115,6 +118,7 @@ world_on_bounce(void *arg, const struct message *m)
 	sched_view(m, &v);
 	if (v.sender.n == 0 || w->nobody_to_tell)
 		return false;
+	w->kinds[w->nbounces] = kind;
 	w->bounces[w->nbounces++] = v.id;
 	return true;
 }
@@ -165,13 +169,13 @@ world_limits(void *arg, struct str transport, struct sched_limits *out)
 static const struct sched_do world_verbs = {
 	.active = world_on_active, .deliver = world_on_deliver, .record = world_on_record,
 	.suspended = world_on_suspended, .lost = world_on_lost, .expired = world_on_expired,
-	.bounce = world_on_bounce, .move = world_on_move, .remove = world_on_remove,
+	.notice = world_on_notice, .move = world_on_move, .remove = world_on_remove,
 };
 
 static const struct sched_do world_routed_verbs = {
 	.active = world_on_active, .deliver = world_on_deliver, .record = world_on_record,
 	.suspended = world_on_suspended, .lost = world_on_lost, .expired = world_on_expired,
-	.bounce = world_on_bounce, .move = world_on_move, .remove = world_on_remove,
+	.notice = world_on_notice, .move = world_on_move, .remove = world_on_remove,
 	.route = world_on_route, .reroute = world_on_reroute,
 };
 

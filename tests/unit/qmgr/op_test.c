@@ -189,7 +189,7 @@ expiry_by_hand_ends_what_is_not_being_delivered_now_and_the_rest_after(void)
 	two();
 	CHECK(op(2, QUEUE_EXPIRE));
 	CHECK(w.nbounces == 1 && w.bounces[0] == 2);
-	CHECK(sched_failed(sched_find(w.s, 2), 0, &f) && f.expired);
+	CHECK(sched_notice(sched_find(w.s, 2), 0, &f) && f.expired);
 	CHECK(op(1, QUEUE_EXPIRE));
 	CHECK(w.nbounces == 1);
 	world_end(&w, a, 0, SITE_OK, RCPT_DEFERRED);

@@ -149,10 +149,10 @@ a_failure_is_told_and_the_message_removed_when_the_notice_is_durable(void)
 	world_run(&w);
 	world_end_all(&w, a, SITE_OK, RCPT_BOUNCED);
 	CHECK(w.nbounces == 1 && w.removed == 0 && w.records == 0);
-	CHECK(sched_failed(sched_find(w.s, 1), 0, &f) && !f.expired);
+	CHECK(sched_notice(sched_find(w.s, 1), 0, &f) && !f.expired);
 	CHECK_STR(f.esc, "5.1.1");
 	CHECK(world_why(&w, 1) == WHY_NOTICE);
-	sched_bounced(w.s, 1);
+	sched_noticed(w.s, 1);
 	CHECK(w.removed == 1);
 	down();
 }
@@ -166,7 +166,7 @@ a_failure_is_recorded_when_the_notice_takes_long(void)
 	world_end_all(&w, a, SITE_OK, RCPT_BOUNCED);
 	world_pass(&w, 2);
 	CHECK(w.bounced_records == 1 && w.nbounces == 1);
-	sched_bounced(w.s, 1);
+	sched_noticed(w.s, 1);
 	CHECK(w.removed == 1);
 	down();
 }
@@ -195,16 +195,16 @@ one_notice_tells_of_all_failures_of_a_round(void)
 	CHECK(sched_done(w.s, a, w.flights[0].delivery, SITE_OK, STR(""), o, 3));
 	w.nflights = 0;
 	CHECK(w.nbounces == 1);
-	CHECK(sched_failed(sched_find(w.s, 1), 0, &f) && sched_failed(sched_find(w.s, 1), 1, &f));
-	CHECK(!sched_failed(sched_find(w.s, 1), 2, &f));
-	sched_bounced(w.s, 1);
+	CHECK(sched_notice(sched_find(w.s, 1), 0, &f) && sched_notice(sched_find(w.s, 1), 1, &f));
+	CHECK(!sched_notice(sched_find(w.s, 1), 2, &f));
+	sched_noticed(w.s, 1);
 	CHECK(w.noticed == 2 && w.removed == 0);
 	world_moved(&w);
 	world_pass(&w, 400);
 	world_end_all(&w, a, SITE_OK, RCPT_BOUNCED);
 	/* The second round tells of its own failure only. */
-	CHECK(w.nbounces == 2 && !sched_failed(sched_find(w.s, 1), 0, &f) && sched_failed(sched_find(w.s, 1), 2, &f));
-	sched_bounced(w.s, 1);
+	CHECK(w.nbounces == 2 && !sched_notice(sched_find(w.s, 1), 0, &f) && sched_notice(sched_find(w.s, 1), 2, &f));
+	sched_noticed(w.s, 1);
 	CHECK(w.removed == 1);
 	down();
 }
@@ -219,9 +219,9 @@ failures_found_in_the_journal_are_told_after_a_restart(void)
 
 	up(10);
 	CHECK(sched_enter(w.s, &m, &r, 1));
-	CHECK(w.nbounces == 1 && sched_failed(sched_find(w.s, 1), 0, &f));
+	CHECK(w.nbounces == 1 && sched_notice(sched_find(w.s, 1), 0, &f));
 	CHECK_STR(f.text, "no");
-	sched_bounced(w.s, 1);
+	sched_noticed(w.s, 1);
 	CHECK(w.removed == 1);
 	down();
 }
@@ -295,9 +295,9 @@ old_mail_expires_when_an_attempt_fails(void)
 	world_run(&w);
 	world_end_all(&w, a, SITE_OK, RCPT_DEFERRED);
 	CHECK(w.expired == 1 && w.nbounces == 1);
-	CHECK(sched_failed(sched_find(w.s, 1), 0, &f) && f.expired);
+	CHECK(sched_notice(sched_find(w.s, 1), 0, &f) && f.expired);
 	CHECK_STR(f.text, "said: no");
-	sched_bounced(w.s, 1);
+	sched_noticed(w.s, 1);
 	CHECK(w.removed == 1);
 	down();
 }

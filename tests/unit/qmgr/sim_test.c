@@ -102,15 +102,15 @@ on_record(void *arg, const struct message *m, struct str records, bool durable)
 }
 
 static bool
-on_bounce(void *arg, const struct message *m)
+on_notice(void *arg, const struct message *m, enum notice_kind kind)
 {
-	(void)arg, (void)m;
+	(void)arg, (void)m, (void)kind;
 	CHECK(false);
 	return false;
 }
 
 static const struct sched_do verbs = {
-	.deliver = on_deliver, .remove = on_remove, .move = on_move, .record = on_record, .bounce = on_bounce,
+	.deliver = on_deliver, .remove = on_remove, .move = on_move, .record = on_record, .notice = on_notice,
 };
 
 static void
