@@ -25,13 +25,28 @@ report(const struct job *j, const struct channel_job *from)
 	}
 }
 
+/* What there is to say of a trial without asking the one who would do it. */
+static void
+pass_trial(struct job *j)
+{
+	struct buf text = BUF(0);
+
+	(void)buf_printf(&text, "would be given to %s", agent.service->name);
+	(void)buf_adds(&j->relay, agent.service->name);
+	job_all(j, RCPT_SENT, "2.0.0", buf_cstr(&text));
+	buf_free(&text);
+}
+
 static void
 run_job(const struct channel_job *from)
 {
 	struct job j;
 
 	if (job_init(&j, &agent.service->params, agent.spool, buf_str(&from->frame)) == OK) {
-		agent.spec->deliver(&j);
+		if (job_is_trial(&j) && !agent.spec->trials)
+			pass_trial(&j);
+		else
+			agent.spec->deliver(&j);
 		job_settle(&j);
 		report(&j, from);
 	} else {

@@ -21,6 +21,9 @@ struct agent_spec {
 	void      (*deliver)(struct job *j);
 	void      (*finish)(void);                     /* after the last one; may be NULL */
 	bool        writes;                            /* makes messages of its own in the spool */
+	/* Knows trials (MF_VERIFY): deliver() then says what it would do, and does nothing.  Of others' trials it is said that they
+	 * would be given to them. */
+	bool        trials;
 };
 
 /* main() of the daemon. */

@@ -53,7 +53,7 @@ status_word(const struct job *j, const struct outcome *o)
 {
 	static const char *const words[] = { "sent", "deferred", "bounced" };
 
-	if (j->m.flags & MF_VERIFY)
+	if (job_is_trial(j))
 		return o->status == RCPT_SENT ? "deliverable" : "undeliverable";
 	return o->softened ? "SOFTBOUNCE" : words[o->status];
 }

@@ -50,6 +50,8 @@ void     outcome_set(struct job *j, struct outcome *o, enum rcpt_status status, 
 void     job_all(struct job *j, enum rcpt_status status, const char *esc, const char *text);
 /* Another transport is to deliver it: "transport:nexthop".  Not logged: that one will say what became of it. */
 void     outcome_pass(struct outcome *o, struct str transport);
+/* Nothing is to be delivered: each recipient's outcome is what would be done (sendmail -bv). */
+static inline bool job_is_trial(const struct job *j) { return (j->m.flags & MF_VERIFY) != 0; }
 bool     job_open(const struct job *j);                /* some recipient is not final */
 /* The destination cannot be talked to: feedback for the scheduler, and text for the log. */
 void     job_site_down(struct job *j, const char *text);

@@ -174,6 +174,9 @@ option(struct sendmail *m, int o, const char *arg)
 	case 't':
 		m->extract = true;
 		return true;
+	case 'v':
+		m->s.flags |= MF_REPORT;
+		return true;
 	case 'V': /* -XV and -V of old asked for VERP */
 		return set_envid(m, arg);
 	default: /* taken, and without effect */
@@ -184,7 +187,7 @@ option(struct sendmail *m, int o, const char *arg)
 static int
 usage(const struct cmd *c)
 {
-	cmd_warn(c, "usage: sendmail [-bm|-bs|-bp|-bi|-bd|-q] [-it] [-f sender] [-F name] [-N "
+	cmd_warn(c, "usage: sendmail [-bm|-bs|-bp|-bi|-bd|-bv|-q] [-itv] [-f sender] [-F name] [-N "
 		    "when] [-R full|hdrs] [-V envid] "
 		    "[recipient ...]");
 	return EX_USAGE;
@@ -202,10 +205,12 @@ run_other(struct sendmail *m, int (*run)(struct cmd *c, int argc, char **argv), 
 static int
 deliver(struct sendmail *m, int argc, char **argv)
 {
+	int status;
+
 	for (int i = optind; i < argc; i++)
 		if (!sendmail_rcpts(m, str_of(argv[i])))
 			return EX_USAGE;
-	if (m->s.nrcpts == 0 && !m->extract) {
+	if (m->s.nrcpts == 0 && (!m->extract || m->mode == MODE_VERIFY)) {
 		cmd_warn(m->c, "fatal: Recipient addresses must be specified on the command line "
 			       "or via the -t option");
 		return EX_USAGE;
@@ -214,7 +219,12 @@ deliver(struct sendmail *m, int argc, char **argv)
 		ENSURE(buf_adds(&m->s.sender, sendmail_user()));
 	if (m->full_name == NULL)
 		m->full_name = full_name_of_user();
-	return sendmail_deliver(m, stdin);
+	if (m->mode == MODE_VERIFY)
+		m->s.flags |= MF_VERIFY;
+	status = m->mode == MODE_VERIFY ? sendmail_try(m) : sendmail_deliver(m, stdin);
+	if (status == EX_OK && (m->s.flags & (MF_VERIFY | MF_REPORT)))
+		printf("Mail Delivery Status Report will be mailed to <%s>.\n", buf_cstr(&m->s.sender));
+	return status;
 }
 
 static int
@@ -222,6 +232,7 @@ run(struct sendmail *m, int argc, char **argv)
 {
 	switch (m->mode) {
 	case MODE_DELIVER:
+	case MODE_VERIFY:
 		return deliver(m, argc, argv);
 	case MODE_SMTP:
 		return sendmail_smtp(m, stdin, stdout);
@@ -235,11 +246,8 @@ run(struct sendmail *m, int argc, char **argv)
 		return m->flush
 			   ? run_other(m, cmd_postqueue, m->flush_by == 'i' ? "-i" : "-s", m->flush)
 			   : run_other(m, cmd_postqueue, "-f", NULL);
-	case MODE_VERIFY:
-		break;
 	}
-	cmd_warn(m->c, "fatal: -bv is not supported; see postroad explain");
-	return EX_USAGE;
+	return EX_SOFTWARE;
 }
 
 int

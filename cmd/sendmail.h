@@ -24,6 +24,8 @@ struct sendmail {
 
 /* Read the message and hand it in; the exit status. */
 int sendmail_deliver(struct sendmail *m, FILE *in);
+/* Hand in a message that is only tried (-bv): its sender gets a report of what would become of it. */
+int sendmail_try(struct sendmail *m);
 /* Speak SMTP on standard input and output (-bs) until QUIT. */
 int sendmail_smtp(struct sendmail *m, FILE *in, FILE *out);
 /* The user's own address, "root". */

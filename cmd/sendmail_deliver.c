@@ -206,3 +206,16 @@ sendmail_deliver(struct sendmail *m, FILE *from)
 	buf_free(&h.rest);
 	return status;
 }
+
+int
+sendmail_try(struct sendmail *m)
+{
+	struct buf text = BUF(0);
+
+	submit_begin(&m->s, m->c, &m->params);
+	add_from(m, &text);
+	ENSURE(buf_adds(&text, "Subject: probe\nTo: undisclosed-recipients:;\n\n"));
+	submit_add(&m->s, buf_str(&text));
+	buf_free(&text);
+	return submit_end(&m->s);
+}

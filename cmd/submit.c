@@ -72,9 +72,8 @@ submit_is_address(struct str addr)
 bool
 submit_rcpt(struct submission *s, struct str addr)
 {
-	for (size_t i = 0; i < addr.n; i++)
-		if ((unsigned char)addr.p[i] > 127)
-			s->flags |= MF_UTF8;
+	if (!str_ascii(addr))
+		s->flags |= MF_UTF8;
 	s->nrcpts++;
 	return envelope_rcpt_put(&s->rcpts, &(struct envelope_rcpt){ .addr = addr, .notify = s->notify }) &&
 	    s->rcpts.n < SUBMIT_HEAD_MAX / 2;

@@ -19,6 +19,7 @@ main(int argc, char **argv)
 		.prog = "discard",
 		.helpers = 1,
 		.promises = "spool-read",
+		.trials = true,
 		.deliver = deliver,
 	};
 

@@ -33,6 +33,7 @@ main(int argc, char **argv)
 		.prog = "error",
 		.helpers = 1,
 		.promises = "spool-read",
+		.trials = true,
 		.deliver = deliver,
 	};
 

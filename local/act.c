@@ -180,13 +180,13 @@ run_drop(struct delivery *d, const struct leaf *l)
 }
 
 static void
-say(struct buf *text, const struct leaf *l)
+say(const struct delivery *d, struct buf *text, const struct leaf *l)
 {
 	bool maildir = l->kind == LEAF_FILE && str_ends(str_of(l->text), STR("/"));
 
 	if (text->n > 0)
 		(void)buf_adds(text, ", ");
-	(void)buf_adds(text, "delivered to ");
+	(void)buf_adds(text, job_is_trial(d->j) ? "delivers to " : "delivered to ");
 	if (l->kind == LEAF_COMMAND || !l->mailbox)
 		(void)buf_printf(text, "%s: %s",
 		    l->kind == LEAF_COMMAND ? "command"
@@ -207,7 +207,7 @@ is_drop(const struct leaf *l)
 static WAITS enum err
 act_on(struct delivery *d, const struct leaf *l)
 {
-	if (l->kind == LEAF_FILE && strcmp(l->text, "/dev/null") == 0)
+	if (job_is_trial(d->j) || (l->kind == LEAF_FILE && strcmp(l->text, "/dev/null") == 0))
 		return OK;
 	return was_done(d, l) ? OK : run_drop(d, l);
 }
@@ -243,7 +243,10 @@ forward_all(struct delivery *d, struct buf *text, bool *any)
 		/* What went to a list with an owner is delivered as far as the sender is concerned (RFC 3461 section
 		 * 5.2.7.3). */
 		*any |= l->sender == NULL;
-		TRY(resend(d, l->sender, text));
+		if (job_is_trial(d->j))
+			(void)buf_printf(text, "%sforwards to %s", text->n > 0 ? ", " : "", l->text);
+		else
+			TRY(resend(d, l->sender, text));
 	}
 	return OK;
 }
@@ -287,8 +290,8 @@ act(struct delivery *d, struct buf *text, bool *forwarded)
 		if (e != OK) {
 			note_failure(&f, d, e);
 		} else {
-			say(text, l);
-			if (d->n > 1)
+			say(d, text, l);
+			if (d->n > 1 && !job_is_trial(d->j))
 				remember(d, l);
 		}
 	}

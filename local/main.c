@@ -10,6 +10,7 @@ main(int argc, char **argv)
 		.promises = "start-programs spool-read spool-create tables accounts",
 		.start = local_start,
 		.capacity = local_capacity,
+		.trials = true,
 		.deliver = local_deliver,
 		.finish = local_finish,
 		.writes = true,

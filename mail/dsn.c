@@ -90,20 +90,11 @@ add_safe(const struct dsn *d, struct buf *out, struct str text)
 	return true;
 }
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return false;
-	return true;
-}
-
 /* "Name: rfc822; address"; RFC 6533 section 3 has another type for those that are not ASCII. */
 static bool
 add_address(const struct dsn *d, struct buf *out, const char *name, struct str address)
 {
-	const char *type = d->utf8 && !is_ascii(address) ? "utf-8" : "rfc822";
+	const char *type = d->utf8 && !str_ascii(address) ? "utf-8" : "rfc822";
 
 	return buf_printf(out, "%s: %s; ", name, type) && add_safe(d, out, address) &&
 	       buf_adds(out, "\r\n");
@@ -148,7 +139,7 @@ add_from(const struct dsn *d, struct buf *out)
 static bool
 is_eight_bit(const struct dsn *d)
 {
-	return d->eight_bit || d->utf8 || !is_ascii(buf_str(&d->template->text));
+	return d->eight_bit || d->utf8 || !str_ascii(buf_str(&d->template->text));
 }
 
 static bool
@@ -205,7 +196,7 @@ write_text(const struct dsn *d, struct buf *out)
 		  part(d, out, "Notification", buf_cstr(&type));
 
 	buf_free(&type);
-	if (d->utf8 || !is_ascii(rest))
+	if (d->utf8 || !str_ascii(rest))
 		ok = ok && buf_adds(out, "Content-Transfer-Encoding: 8bit\r\n");
 	ok = ok && buf_adds(out, "\r\n");
 	while (ok && str_cut(&rest, '\n', &line))
@@ -245,7 +236,7 @@ write_original_recipient(const struct dsn *d, const struct msg_failed *f, struct
 		return true;
 	if (orcpt.n == 0)
 		return buf_printf(out, "Original-Recipient: %s;",
-			   d->utf8 && !is_ascii(f->orig) ? "utf-8" : "rfc822") &&
+			   d->utf8 && !str_ascii(f->orig) ? "utf-8" : "rfc822") &&
 		       add_safe(d, out, f->orig) && buf_adds(out, "\r\n");
 	return buf_adds(out, "Original-Recipient: ") && add_safe(d, out, orcpt) &&
 	       buf_adds(out, "\r\n");

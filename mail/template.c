@@ -131,15 +131,6 @@ parse_field(const struct lines *l, struct template *t, struct str line)
 	return OK;
 }
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] > 127)
-			return false;
-	return true;
-}
-
 static enum err
 check(const struct lines *l, const struct template *t)
 {
@@ -150,11 +141,11 @@ check(const struct lines *l, const struct template *t)
 	if (str_find(buf_str(&t->charset), '"') < t->charset.n ||
 	    str_find(buf_str(&t->charset), ' ') < t->charset.n)
 		return wrong(l, "Charset is not the name of one");
-	if (!is_ascii(buf_str(&t->from)) || !is_ascii(buf_str(&t->subject)) ||
-	    !is_ascii(buf_str(&t->postmaster_subject)))
+	if (!str_ascii(buf_str(&t->from)) || !str_ascii(buf_str(&t->subject)) ||
+	    !str_ascii(buf_str(&t->postmaster_subject)))
 		return wrong(
 		    l, "From and Subject must be ASCII; others are encoded as in RFC 2047");
-	if (plain && !is_ascii(buf_str(&t->text)))
+	if (plain && !str_ascii(buf_str(&t->text)))
 		return wrong(l, "text that is not in the charset us-ascii");
 	return OK;
 }

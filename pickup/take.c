@@ -124,7 +124,7 @@ enter(struct taking *t)
 		return fail(E_TOOBIG, "too many hops");
 	}
 	return incoming_commit(
-	    &t->in, t->lines.flags | MF_LOCAL | (m.flags & (MF_BODY8 | MF_UTF8)));
+	    &t->in, t->lines.flags | MF_LOCAL | (m.flags & (MF_BODY8 | MF_UTF8 | MF_REPORT | MF_VERIFY)));
 }
 
 static WAITS void

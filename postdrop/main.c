@@ -139,7 +139,7 @@ take_head(struct str in, struct spool_msg *m)
 	m->sender = h.sender;
 	m->ret = h.ret;
 	m->envid = h.envid;
-	m->flags = h.flags & (MF_BODY8 | MF_UTF8);
+	m->flags = h.flags & (MF_BODY8 | MF_UTF8 | MF_REPORT | MF_VERIFY);
 	return take_rcpts(h.rcpts, m);
 }
 

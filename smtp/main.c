@@ -36,6 +36,7 @@ main(int argc, char **argv)
 		.promises = "spool-read inet-client",
 		.start = start,
 		.capacity = capacity,
+		.trials = true,
 		.deliver = delivery_run,
 		.finish = conn_cache_flush,
 	};

@@ -117,7 +117,7 @@ mail(struct talk *t, bool *unanswered, bool *refused)
 {
 	enum err e;
 
-	t->pipelined = gather(t);
+	t->pipelined = !job_is_trial(t->d->job) && gather(t);
 	if (!t->pipelined) {
 		t->asked = 0;
 		buf_clear(&t->out);
@@ -146,6 +146,18 @@ skip_answers(struct talk *t)
 	return OK;
 }
 
+static void
+taken(struct talk *t, struct outcome *o)
+{
+	char esc[ESC_MAX];
+
+	o->action = t->c->can & CAN_DSN				   ? ACTION_PASSED :
+	    t->c->lmtp && t->d->job->params->lmtp_assume_final ? ACTION_DELIVERED :
+								     ACTION_RELAYED;
+	outcome_set(t->d->job, o, RCPT_SENT, reply_esc(&t->c->reply, esc), t->c->host, buf_str(&t->c->reply.text), "%s",
+	    buf_cstr(&t->c->reply.text));
+}
+
 static WAITS enum err
 rcpts(struct talk *t)
 {
@@ -168,6 +180,8 @@ rcpts(struct talk *t)
 		t->accepted += o->accepted;
 		if (!o->accepted)
 			said(t, o);
+		else if (job_is_trial(t->d->job))
+			taken(t, o);
 	}
 	return OK;
 }
@@ -239,18 +253,6 @@ content(struct talk *t)
 	return t->cut_off ? OK : fail(E_EOF, "lost connection");
 }
 
-static void
-taken(struct talk *t, struct outcome *o)
-{
-	char esc[ESC_MAX];
-
-	o->action = t->c->can & CAN_DSN				   ? ACTION_PASSED :
-	    t->c->lmtp && t->d->job->params->lmtp_assume_final ? ACTION_DELIVERED :
-								     ACTION_RELAYED;
-	outcome_set(t->d->job, o, RCPT_SENT, reply_esc(&t->c->reply, esc), t->c->host, buf_str(&t->c->reply.text), "%s",
-	    buf_cstr(&t->c->reply.text));
-}
-
 static WAITS enum err
 done(struct talk *t)
 {
@@ -316,7 +318,8 @@ converse(struct talk *t, bool *unanswered)
 
 	TRY(mail(t, unanswered, &refused));
 	TRY(refused ? skip_answers(t) : rcpts(t));
-	if (!t->pipelined && t->accepted == 0)
+	/* A trial ends here: the server's word on each recipient is known. */
+	if (!t->pipelined && (t->accepted == 0 || job_is_trial(t->d->job)))
 		return reset(t);
 	if (!t->pipelined)
 		io_print(t->c->io, "DATA\r\n");

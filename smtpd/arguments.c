@@ -51,16 +51,6 @@ take_path(struct str *arg, struct str keyword, unsigned how, struct buf *address
 	return arg->n == 0 || arg->p[0] == ' ' || arg->p[0] == '\t' ? SAY_OK : bad;
 }
 
-/* An address that is not ASCII, where that was not agreed on (RFC 6531 section 3.5). */
-static bool
-is_undeclared(const struct mail_args *a, bool declared)
-{
-	for (size_t i = 0; i < a->address.n && !declared; i++)
-		if ((unsigned char)a->address.p[i] > 127)
-			return true;
-	return false;
-}
-
 /* -- options: what stands after "NAME=", or nothing -- */
 
 static enum reply_id
@@ -158,7 +148,8 @@ mail_args_parse(struct str arg, unsigned how, struct mail_args *a, struct str *w
 	r = take_path(&arg, STR("FROM:"), how, &a->address, SAY_SYNTAX_MAIL, SAY_BAD_SENDER);
 	while (r == SAY_OK && str_word(&arg, blanks, word))
 		r = take_option(mail_options, countof(mail_options), a, *word, how);
-	return r == SAY_OK && is_undeclared(a, a->utf8) ? SAY_NEED_UTF8 : r;
+	/* RFC 6531 section 3.5. */
+	return r == SAY_OK && !a->utf8 && !str_ascii(buf_str(&a->address)) ? SAY_NEED_UTF8 : r;
 }
 
 enum reply_id
@@ -172,5 +163,5 @@ rcpt_args_parse(struct str arg, unsigned how, struct mail_args *a, struct str *w
 		return SAY_BAD_RCPT;
 	while (r == SAY_OK && str_word(&arg, blanks, word))
 		r = take_option(rcpt_options, countof(rcpt_options), a, *word, how);
-	return r == SAY_OK && is_undeclared(a, how & ARGS_UTF8) ? SAY_NEED_UTF8 : r;
+	return r == SAY_OK && !(how & ARGS_UTF8) && !str_ascii(buf_str(&a->address)) ? SAY_NEED_UTF8 : r;
 }

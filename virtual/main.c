@@ -131,7 +131,7 @@ drop(struct job *j, struct outcome *o, struct str box, char esc[ESC_MAX], bool *
 	if (e == OK && !make_head(j, o, !*maildir, &head))
 		e = fail(E_NOSPACE, "no memory");
 	snprintf(esc, ESC_MAX, "4.3.5");
-	if (e == OK) {
+	if (e == OK && !job_is_trial(j)) {
 		d.path = buf_str(&path);
 		d.head = buf_str(&head);
 		e = drop_run(j, &d);
@@ -158,8 +158,8 @@ deliver_one(struct job *j, struct outcome *o)
 		if (e == OK)
 			e = drop(j, o, str_trim(buf_str(&box)), esc, &maildir);
 		if (e == OK)
-			outcome_set(j, o, RCPT_SENT, "2.0.0", "", STR(""), "delivered to %s",
-			    maildir ? "maildir" : "mailbox");
+			outcome_set(j, o, RCPT_SENT, "2.0.0", "", STR(""), "%s to %s",
+			    job_is_trial(j) ? "delivers" : "delivered", maildir ? "maildir" : "mailbox");
 		else
 			outcome_set(j, o, e == E_REFUSED ? RCPT_BOUNCED : RCPT_DEFERRED, esc, "",
 			    STR(""), "%s", err_why());
@@ -185,6 +185,7 @@ main(int argc, char **argv)
 		.promises = "start-deliver spool-read tables accounts",
 		.start = start,
 		.capacity = capacity,
+		.trials = true,
 		.deliver = deliver,
 		.finish = finish,
 	};

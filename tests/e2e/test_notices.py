@@ -332,3 +332,55 @@ def test_local_aliases_and_lists_tell_who_asked():
     assert told["alice@client.test"].actions() == {"team@mx.test": "expanded", "list@mx.test": "delivered"}
     assert told["owner@example.org"].actions() == {"bob@example.org": "failed"}
     assert sorted(g.sender for g in s.messages if g.sender) == ["alice@client.test", "owner-list@mx.test"]
+
+
+def test_a_trial_tells_what_would_be_done_and_does_nothing():
+    """sendmail -bv"""
+    s = sink.Sink(refuse("rcpt", "bob", "550 5.1.1 no bob"), refuse("rcpt", "tom", "450 4.2.0 later"))
+    m = house.Postroad(s, master=AGENTS + ["pickup unix n - n 60 1 pickup"], virtual_mailbox_domains="virtual.test", virtual_transport="discard:gone",
+                       relay_domains="relay.test", relay_transport="error:5.1.6 moved")
+    said = m.run("-bv", "-f", "alice@client.test", "ann@example.org", "bob@example.org", "tom@example.org", "joe@virtual.test", "kim@relay.test", name="sendmail")
+    assert said == "Mail Delivery Status Report will be mailed to <alice@client.test>.\n", said
+    got = s.wait(1)[0]; m.empty()
+    n = Notice(got)
+    assert got.rcpts == ["alice@client.test"] and n.msg["Subject"] == "Mail Delivery Status Report"
+    assert n.actions() == {"ann@example.org": "deliverable", "bob@example.org": "undeliverable", "tom@example.org": "undeliverable",
+                           "joe@virtual.test": "deliverable", "kim@relay.test": "undeliverable"}, n.actions()
+    assert n.rcpt("tom@example.org")["Status"] == "4.2.0" and n.rcpt("kim@relay.test")["Status"] == "5.1.6"
+    m.wait_log(r"to=<ann@example\.org>, .*status=deliverable \(250 2\.1\.5 ok\)")
+    m.wait_log(r"to=<bob@example\.org>, .*status=undeliverable \(host .* said: 550 5\.1\.1 no bob")
+    # Nothing but the report went out, and the trial never came to DATA.
+    assert len(s.messages) == 1
+    first = b"".join(s.sessions[0].lines)
+    assert b"ann@" in first and b"DATA" not in first.partition(b"MAIL FROM:<>")[0], first
+
+
+def test_a_trial_for_users_of_this_host():
+    from test_local import Town, name_of, with_names
+    s = sink.Sink()
+    m = Town(sink=s, aliases='team: ann@example.org, "|cat >$OUT/never"\n')
+    m.services.append("pickup unix n - n 60 1 pickup")
+    m.write_config(); m.reload()
+    m.run("-bv", "-f", "alice@client.test", with_names("alice@mx.test"), "team@mx.test", "nobody-here@mx.test", name="sendmail")
+    n = Notice(s.wait(1)[0]); m.empty()
+    me = with_names("alice@mx.test")
+    assert n.actions() == {me: "deliverable", "team@mx.test": "deliverable", "nobody-here@mx.test": "undeliverable"}
+    assert "delivers to mailbox" in n.rcpt(me)["Diagnostic-Code"] and "forwards to ann@example.org" in re.sub(r"\s+", " ", n.rcpt("team@mx.test")["Diagnostic-Code"])
+    assert not m.mailbox("alice") and not os.listdir(m.out) and len(s.messages) == 1
+
+
+def test_a_report_of_the_first_attempt():
+    """sendmail -v"""
+    s = sink.Sink(refuse("rcpt", "bob", "550 5.1.1 no bob"), refuse("rcpt", "tom", "450 4.2.0 later"))
+    m = house.Postroad(s, master=["pickup unix n - n 60 1 pickup"])
+    said = m.run("-v", "-f", "alice@client.test", "ann@example.org", "bob@example.org", "tom@example.org", name="sendmail", stdin="Subject: x\n\nbody\n")
+    assert "Mail Delivery Status Report will be mailed to <alice@client.test>." in said
+    s.wait(3)
+    house.wait_until(lambda: len(m.files("incoming", "deferred")) == 1)
+    by = {n.msg["Subject"]: n for n in notices(s)}
+    assert set(by) == {"Mail Delivery Status Report", "Undelivered Mail Returned to Sender"}
+    assert by["Mail Delivery Status Report"].actions() == {"ann@example.org": "relayed", "bob@example.org": "failed", "tom@example.org": "delayed"}
+    m.run("-f", name="postqueue")
+    m.wait_log(r"to=<tom@example\.org>, .*status=deferred", 2)
+    house.wait_until(lambda: len(m.files("incoming", "deferred")) == 1)
+    assert len(s.messages) == 3

@@ -86,7 +86,7 @@ def test_what_cannot_be_is_refused_at_once_with_the_reason():
 
 def test_options_of_programs_are_taken():
     s, m = world()
-    sendmail(m, "-oem", "-oi", "-odb", "-om", "-G", "-n", "-B8BITMIME", "-h5", "-L", "tag", "-Ac", "-v", "-fsender@example.org", "--", "bob@example.org",
+    sendmail(m, "-oem", "-oi", "-odb", "-om", "-G", "-n", "-B8BITMIME", "-h5", "-L", "tag", "-Ac", "-fsender@example.org", "--", "bob@example.org",
              text="Subject: x\nFrom: y@example.org\n\n\u00fc\n")
     got = s.wait(1)[0]
     assert got.sender == "sender@example.org" and got.body == "\u00fc\r\n".encode()
