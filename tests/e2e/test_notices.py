@@ -5,14 +5,14 @@ import email, os, re, signal
 import house, sink
 from sink import refuse
 
-AGENTS = ["discard unix - - n - 1 discard", "retry unix - - n - 1 error", "error unix - - n - 1 error"]
+AGENTS = ["discard unix - - n - 1 discard", "later unix - - n - 1 error", "error unix - - n - 1 error"]
 
 
 def world(*rules, clock=None, offers=None, **settings):
-    """Mail to virtual.test is delivered (discarded), to relay.test deferred, all else goes to the sink, notices too."""
+    """Mail to virtual.test is delivered (discarded), to relay.test deferred by a transport that smtpd knows nothing of, all else goes to the sink, notices too."""
     s = sink.Sink(*rules, **({"offers": offers} if offers else {}))
     given = dict(virtual_mailbox_domains="virtual.test", virtual_transport="discard:gone", relay_domains="relay.test",
-                 relay_transport="retry:4.2.1 not today")
+                 relay_transport="later:4.2.1 not today")
     given.update(settings)
     return s, house.Postroad(s, master=AGENTS, env=clock.env if clock else None, **given)
 

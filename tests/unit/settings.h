@@ -12,6 +12,7 @@
 #define SETTING_bool(p, name, def) (p)->name = def[0] == 'y';
 #define SETTING_size(p, name, def)
 #define SETTING_time(p, name, def)
+#define SETTING_hours(p, name, def)
 #define SETTING_days(p, name, def)
 #define SETTING_num(p, name, def)
 #define SETTING_nets(p, name, def)
