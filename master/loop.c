@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "util/log.h"
+#include "util/notify.h"
 
 enum { TURN_MS = 500, BUSY_TURN_MS = 50 };
 
@@ -140,6 +141,13 @@ name_the_late(struct master *m)
 			    c->entry->prog);
 }
 
+/* Good news: all services are ready, in the generation of settings that was asked for last. */
+static void
+tell_manager(const struct master *m)
+{
+	notify_status(true, "takes and delivers mail; configuration %s, generation %u", m->config_dir, m->generation);
+}
+
 static void
 tend_start(struct master *m, struct time now)
 {
@@ -149,10 +157,13 @@ tend_start(struct master *m, struct time now)
 		name_the_late(m);
 	if (m->failure[0]) {
 		log_line(LOG_L_FATAL, "%s", m->failure);
+		notify_status(false, "%s", m->failure);
 		stop_begin(m, FAILED_DRAIN);
 	} else if (all_ready(m)) {
 		m->state = RUNNING;
 		log_info("daemon started -- version %s, configuration %s", m->params.mail_version, m->config_dir);
+		notify_send("MAINPID=%d", (int)getpid());
+		tell_manager(m);
 		tell_starter(m, "ready");
 	}
 }
@@ -175,6 +186,7 @@ tend(struct master *m)
 		m->reloading = false;
 		m->board->slot[0].served++;
 		log_debug("reload is done");
+		tell_manager(m);
 	}
 }
 
@@ -182,6 +194,7 @@ void
 loop_run(struct master *m)
 {
 	for (;;) {
+		notify_watchdog();
 		tend(m);
 		if (m->state == STOPPING && stop_advance(m, time_now()))
 			break;

@@ -12,6 +12,7 @@
 #include "util/fault.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/notify.h"
 #include "util/proc.h"
 
 enum { START_LIMIT = 30, LISTEN_PATIENCE = 5, BOARD_PATIENCE = 2, FILES_WANTED = 8192 };
@@ -88,6 +89,7 @@ static int
 give_up(const char *words)
 {
 	log_line(LOG_L_FATAL, "%s", words);
+	notify_status(false, "%s", words);
 	if (master.ready_fd >= 0)
 		(void)!write(master.ready_fd, words, strlen(words));
 	log_close();
@@ -197,6 +199,7 @@ start(void)
 	int patience;
 
 	TRY(tidy_descriptors());
+	notify_open(FD_HIGH);
 	TRY(load());
 	TRY(loop_setup_signals(&master));              /* before the log's thread, which inherits what is blocked */
 	TRY(lock_all());

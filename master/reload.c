@@ -6,6 +6,7 @@
 
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/notify.h"
 
 /* What a reload is about to do, before it is certain that it can. */
 struct plan {
@@ -175,8 +176,11 @@ reload(struct master *m)
 
 	if (m->state != RUNNING)
 		return;
+	notify_reloading();
 	if (plan_make(m, &plan) != OK) {
 		log_error("reload refused: all goes on as it was");
+		notify_status(true, "a reload was refused, see the log; all goes on as it was, generation %u",
+		    m->generation);
 		m->board->slot[0].sessions++;
 		return;
 	}

@@ -2,6 +2,7 @@
 #include "master/master.h"
 
 #include "util/log.h"
+#include "util/notify.h"
 
 /* Beyond stop_drain_time: for children to end by their own clock, and for the last to write down
  * what the first said. */
@@ -44,6 +45,16 @@ insist(struct master *m, struct worker *w)
 	child_kill(w);
 }
 
+/* Nobody need know stop_drain_time a second time, to wait for us as long as we may take. */
+static void
+tell_manager(int drain)
+{
+	enum { SPARE = 10, SECOND_US = 1000000 };
+
+	notify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%lld",
+	    (long long)(drain + LAST_DRAIN + SPARE) * SECOND_US);
+}
+
 void
 stop_begin(struct master *m, int drain)
 {
@@ -51,6 +62,7 @@ stop_begin(struct master *m, int drain)
 		return;
 	m->state = STOPPING;
 	m->stop_limit = time_after_ms(time_after(time_now(), drain), SLACK_MS);
+	tell_manager(drain);
 	each_worker(m, hurry_first);
 }
 
@@ -100,5 +112,6 @@ stop_at_once(struct master *m)
 	m->state = STOPPING;
 	m->last_told = true;
 	m->stop_limit = time_after_ms(time_now(), SLACK_MS);
+	tell_manager(0);
 	each_worker(m, kill_one);
 }
