@@ -40,9 +40,9 @@
 	P(size,   protocol##_line_length_limit,                "998",              0, 1 << 20, "Longer lines are broken; 0: never.")
 
 #define PARAMS(P) \
-	P(text, myhostname,                         "",                 0, 255, "The name this host gives itself: banner, Received headers, HELO.  Default: the system's host name, made fully qualified.") \
+	P(text, myhostname,                         "",                 0, 255, "The name this host gives itself: banner, Received headers, HELO.  Default: the system's host name, made fully qualified by /etc/hosts, or else by .localdomain.") \
 	P(text, mydomain,                           "",                 0, 255, "The local domain.  Default: $myhostname less its first label.") \
-	P(text, myorigin,                           "$myhostname",      0, 255, "The domain that locally submitted mail comes from.") \
+	P(text, myorigin,                           "$myhostname",      0, 255, "The domain that locally submitted mail comes from.  /FILE: the first line of that file, as Debian's /etc/mailname; $myhostname when there is none.") \
 	P(text, mydestination,                      "$myhostname, localhost.$mydomain, localhost", 0, 65536, "Domains delivered on this host: a match list.") \
 	P(text, mynetworks_style,                   "host",             0, 16, "host|subnet|class: how mynetworks is made when it is not set; only host is supported: this host's own addresses.") \
 	P(nets, mynetworks,                         "",                 0, 65536, "Clients that may relay.  Default: the loopback networks and this host's own addresses.") \

@@ -10,17 +10,46 @@
 
 enum { HOST_NAME_ROOM = 256, OWN_MAX = 256 };
 
+bool
+param_full_name(struct str hosts, struct str name, struct str *full)
+{
+	struct str line, word;
+
+	while (str_cut(&hosts, '\n', &line)) {
+		bool found = false, first = true;
+
+		*full = STR("");
+		line.n = str_find(line, '#');
+		for (; str_word(&line, " \t\r", &word); first = false) {
+			if (first)                     /* the address */
+				continue;
+			found = found || str_ieq(word, name);
+			if (full->n == 0 && str_find(word, '.') < word.n)
+				*full = word;
+		}
+		if (found && full->n > 0)
+			return true;
+	}
+	return false;
+}
+
 /* Made fully qualified without asking the network: a host that cannot be named must still start. */
 static char *
 system_name(void)
 {
 	char name[HOST_NAME_ROOM] = "";
-	struct buf full = { 0 };
+	struct buf hosts = { 0 }, made = { 0 };
+	struct str full;
 
 	if (gethostname(name, sizeof name - 1) < 0 || name[0] == '\0')
 		strcpy(name, "localhost");
-	buf_printf(&full, "%s%s", name, strchr(name, '.') ? "" : ".localdomain");
-	return full.p;
+	if (strchr(name, '.') == NULL && proc_read_file("/etc/hosts", &hosts) == OK &&
+	    param_full_name(buf_str(&hosts), str_of(name), &full))
+		buf_add(&made, full);
+	else
+		buf_printf(&made, "%s%s", name, strchr(name, '.') ? "" : ".localdomain");
+	buf_free(&hosts);
+	return made.p;
 }
 
 static bool
@@ -148,6 +177,28 @@ make_mynetworks(struct param_env *env)
 	return out.p;
 }
 
+/* NULL: it names no file. */
+static char *
+read_myorigin(struct param_env *env)
+{
+	char *path = expanded(env, "$myorigin"), *line = NULL;
+	struct buf text = { 0 };
+	struct str rest, first = STR("");
+
+	if (path && path[0] == '/') {
+		if (proc_read_file(path, &text) == OK) {
+			rest = buf_str(&text);
+			if (!str_cut(&rest, '\n', &first))
+				first = STR("");
+		}
+		first = str_trim(first);
+		line = first.n > 0 ? str_dup(first) : mem_dup("$myhostname");
+	}
+	buf_free(&text);
+	free(path);
+	return line;
+}
+
 void
 param_env_init(struct param_env *env, const struct conf *c, const char *dir)
 {
@@ -158,6 +209,7 @@ param_env_init(struct param_env *env, const struct conf *c, const char *dir)
 	env->myhostname = system_name();
 	env->mydomain = make_mydomain(env);
 	env->mynetworks = make_mynetworks(env);
+	env->myorigin = read_myorigin(env);
 }
 
 void
@@ -166,6 +218,7 @@ param_env_fini(struct param_env *env)
 	mem_free(&env->myhostname);
 	mem_free(&env->mydomain);
 	mem_free(&env->mynetworks);
+	mem_free(&env->myorigin);
 	mem_free(&env->daemon_directory);
 	mem_free(&env->command_directory);
 	mem_free(&env->config_directory);
@@ -211,6 +264,8 @@ param_lookup(void *arg, struct str name)
 	const struct param *d;
 	const struct transport_param *t;
 
+	if (env->myorigin && str_eq(name, STR("myorigin")))
+		return env->myorigin;
 	/* mynetworks may be set to nothing, and then means it. */
 	if (e && (e->value[0] != '\0' || text == NULL || text == &env->mynetworks))
 		return e->value;

@@ -32,6 +32,7 @@ extern const size_t                 transport_count;
 struct param_env {
 	const struct conf *conf;
 	char              *myhostname, *mydomain, *mynetworks, *daemon_directory, *command_directory, *config_directory;
+	char              *myorigin;                   /* NULL unless it is read from a file */
 	struct buf         services;                   /* names in master.cf, a blank after each */
 	bool               circular;                   /* $mydomain was asked for while it was being made */
 };
@@ -47,6 +48,8 @@ void        param_env_init(struct param_env *env, const struct conf *c, const ch
 void        param_env_fini(struct param_env *env);
 /* Unexpanded text of a setting: from the file, else its default; NULL: unknown.  For conf_expand(). */
 const char *param_lookup(void *env, struct str name);
+/* The first name with a dot on a line of this text (of /etc/hosts) that also has `name`; false: there is none. */
+bool        param_full_name(struct str hosts, struct str name, struct str *full);
 
 union param_value {
 	long long    number;
