@@ -62,7 +62,7 @@ PLACES := $(PREFIX) $(SYSCONF)
 $(shell mkdir -p $(B); [ "$$(cat $(B)/places 2>/dev/null)" = "$(PLACES)" ] || echo "$(PLACES)" >$(B)/places)
 $(patsubst %.c,$(B)/%.o,$(shell grep -lE 'POSTROAD_(SYSCONF|LIBEXEC)' */*.c)): $(B)/places
 
-programs: $(foreach p,$(PROGRAMS),$(call bin,$(p))) $(B)/bin/lmtp
+programs: $(foreach p,$(PROGRAMS),$(call bin,$(p))) $(B)/man/postroad.cf.5 $(B)/bin/lmtp
 # The same program, which looks at its name.
 $(B)/bin/lmtp: $(call bin,smtp)
 	ln -sf smtp $@
@@ -84,6 +84,14 @@ $(call bin,$(1)): $(B)/$(1)/main.o $(call lib,$(1) agent intake spool mail util)
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $(mail_libs) $$($(1)_libs)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# The page of settings is made from their table.
+$(B)/mkman: $(B)/tools/mkman.o $(call lib,mail util)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(mail_libs)
+$(B)/man/postroad.cf.5: man/postroad.cf.5.in $(B)/mkman
+	@mkdir -p $(@D)
+	$(B)/mkman >$(@D)/settings
+	sed -e '/@SETTINGS@/{r $(@D)/settings' -e 'd}' $< >$@
 
 # One CUnit program per directory of tests/unit.
 define unit_program

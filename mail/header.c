@@ -166,7 +166,7 @@ header_scan_log(const struct header_scan *h, const char *id)
 	struct buf text = BUF(0);
 
 	ENSURE(buf_add_clean(&text, buf_str(&h->message_id)));
-	log_info("%s: message-id=%s", id, text.n > 0 ? buf_cstr(&text) : "<>");
+	log_info_as("cleanup", "%s: message-id=%s", id, text.n > 0 ? buf_cstr(&text) : "<>");
 	buf_free(&text);
 }
 

@@ -93,6 +93,43 @@ add_roff(struct buf *out, struct str s)
 	}
 }
 
+/* A sentence a line, as mdoc wants it, and no line longer than it must be. */
+static void
+add_prose(struct buf *out, struct str s)
+{
+	enum { WIDTH = 78 };
+	struct str word;
+	size_t column = 0;
+	bool ended = false;
+
+	while (str_word(&s, " ", &word)) {
+		if (ended || column + 1 + word.n > WIDTH) {
+			buf_adds(out, column > 0 ? "\n" : "");
+			column = 0;
+		} else if (column > 0) {
+			buf_addc(out, ' ');
+			column++;
+		}
+		add_roff(out, word);
+		column += word.n;
+		ended = word.p[word.n - 1] == '.';
+	}
+	buf_addc(out, '\n');
+}
+
+/* One argument of a macro; not a macro itself, whatever it is. */
+static void
+add_argument(struct buf *out, struct str s)
+{
+	buf_adds(out, "\"\\&");
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '"' || s.p[i] == '\\')
+			buf_adds(out, s.p[i] == '"' ? "\"\"" : "\\e");
+		else
+			buf_addc(out, s.p[i]);
+	buf_adds(out, "\"\n");
+}
+
 static const char *
 kind_words(enum param_kind kind)
 {
@@ -131,18 +168,15 @@ params_manual(struct buf *out)
 	for (size_t i = 0; i < param_count; i++) {
 		const struct param *d = sorted[i];
 
-		buf_printf(out, ".It Ic %s\n.Pq %s; default: ", d->name.p, kind_words(d->kind));
-		if (d->def[0] != '\0')
-			buf_printf(out, "\\(lq%s\\(rq\n.br\n", d->def);
-		else
-			buf_adds(out, "empty\n.br\n");
-		add_roff(out, str_of(d->doc));
-		buf_addc(out, '\n');
+		buf_printf(out, ".It Ic %s\n.Pq %s ;\ndefault:\n.Dq ", d->name.p, kind_words(d->kind));
+		add_argument(out, str_of(d->def));
+		buf_adds(out, ".br\n");
+		add_prose(out, str_of(d->doc));
 	}
 	free(sorted);
 	for (size_t i = 0; i < transport_count; i++)
 		buf_printf(out,
-		    ".It Ar transport Ns Ic %s\n.Pq default: Li $%s\n.br\n"
+		    ".It Ar transport Ns Ic %s\ndefault:\n.Dq $%s\n.br\n"
 		    "The same for one transport, called by its name in\n.Pa master.cf .\n",
 		    transport_table[i].suffix.p, transport_table[i].general.p);
 }

@@ -125,9 +125,9 @@ done(struct batch_item *item)
 		sched_moved(qmgr.sched, j->id, failed ? j->from : j->to);
 		qmgr_kick();
 		if (!failed && j->to == SPOOL_HOLD)
-			log_info("%s: placed on hold", id);
+			log_info_as("postsuper", "%s: placed on hold", id);
 		if (!failed && j->from == SPOOL_HOLD)
-			log_info("%s: released from hold", id);
+			log_info_as("postsuper", "%s: released from hold", id);
 	} else if (j->work == WORK_REMOVE && !failed) {
 		log_info("%s: removed", id);
 	} else if (j->work == WORK_REMOVE) {

@@ -128,7 +128,7 @@ set_up(struct ub_ctx *ctx, const struct params *p)
 	 * the first question, it would happen on a task's stack, which is too small for the library's zone reader. */
 	if ((rc = ub_ctx_zone_remove(ctx, f.loopback ? "test." : "nothing.invalid.")) != 0)
 		log_debug("zone test.: %s", ub_strerror(rc));
-	log_info("name servers: %s%s",
+	log_debug("name servers: %s%s",
 	    f.n ? "forwarding" : "none to forward to, asking the root servers",
 	    p->dns_trust_anchor_file[0] ? "; validating" : "");
 	return OK;

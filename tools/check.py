@@ -15,10 +15,13 @@ def run(cmd, limit):
         return 124, f"{e.stdout or ''}\nno end after {limit} s"
 
 
-def lint(_build):
-    status, out = run([sys.executable, "tools/lint.py"], 60)
-    print(out.strip())
-    return status == 0, status != 0
+def lint(build):
+    passed = 0
+    for tool in (["tools/lint.py"], ["tools/mancheck.py", *glob.glob(f"{build}/man/*.5")]):
+        status, out = run([sys.executable, *tool], 60)
+        print(out.strip())
+        passed += status == 0
+    return passed, 2 - passed
 
 
 def unit(build):

@@ -29,10 +29,16 @@ static char prog_name[64] = "postroad", log_name[64], host_name[256];
 static char middle[LOG_LINE_MAX - LOG_TEXT_MAX - 64];  /* " host name/prog[pid]: " */
 
 static void
+middle_of(const char *prog, char out[sizeof middle])
+{
+	snprintf(out, sizeof middle, "%s%s %s/%s[%d]: ", datagrams ? "" : " ", datagrams ? "" : host_name, log_name,
+	    prog, (int)getpid());
+}
+
+static void
 make_middle(void)
 {
-	snprintf(middle, sizeof middle, "%s%s %s/%s[%d]: ", datagrams ? "" : " ", datagrams ? "" : host_name,
-	    log_name, prog_name, (int)getpid());
+	middle_of(prog_name, middle);
 }
 
 void
@@ -78,15 +84,15 @@ make_text(char out[LOG_TEXT_MAX + 2], enum log_level level, const char *fmt, va_
 }
 
 static size_t
-__attribute__((format(printf, 3, 0)))
-make_line(char out[LOG_LINE_MAX], enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0)))
+make_line(char out[LOG_LINE_MAX], enum log_level level, const char *who, const char *fmt, va_list ap)
 {
 	int n;
 
 	if (datagrams)
-		n = snprintf(out, LOG_LINE_MAX, "<%d>%s%s", levels[level].priority, time_stamp(), middle);
+		n = snprintf(out, LOG_LINE_MAX, "<%d>%s%s", levels[level].priority, time_stamp(), who);
 	else
-		n = snprintf(out, LOG_LINE_MAX, "%s%s", time_stamp(), middle);
+		n = snprintf(out, LOG_LINE_MAX, "%s%s", time_stamp(), who);
 	return (size_t)n + make_text(out + n, level, fmt, ap);
 }
 
@@ -98,7 +104,7 @@ make_warning(char out[LOG_LINE_MAX], const char *fmt, ...)
 	size_t n;
 
 	va_start(ap, fmt);
-	n = make_line(out, LOG_L_WARN, fmt, ap);
+	n = make_line(out, LOG_L_WARN, middle, fmt, ap);
 	va_end(ap);
 	return n;
 }
@@ -130,7 +136,7 @@ vlog(enum log_level level, const char *fmt, va_list ap)
 	char line[LOG_LINE_MAX];
 
 	if (is_open) {
-		log_ring_add((struct str){ line, make_line(line, level, fmt, ap) });
+		log_ring_add((struct str){ line, make_line(line, level, middle, fmt, ap) });
 	} else {
 		int n = snprintf(line, sizeof line, "%s: ", prog_name);
 
@@ -216,6 +222,22 @@ log_line(enum log_level level, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	vlog(level, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_info_as(const char *prog, const char *fmt, ...)
+{
+	char who[sizeof middle], line[LOG_LINE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (is_open) {
+		middle_of(prog, who);
+		log_ring_add((struct str){ line, make_line(line, LOG_L_INFO, who, fmt, ap) });
+	} else {
+		vlog(LOG_L_INFO, fmt, ap);
+	}
 	va_end(ap);
 }
 

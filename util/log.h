@@ -33,6 +33,8 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 #define log_info(...)  log_line(LOG_L_INFO, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_L_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_L_ERROR, __VA_ARGS__)
+/* As if the program prog said it: a line that log tools look for under the name of a Postfix process that is none here. */
+void log_info_as(const char *prog, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Debugging chatter, only with log_verbose(true). */
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Say why and exit(1) / abort(). */

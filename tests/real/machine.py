@@ -12,7 +12,9 @@ PACKAGES = """systemd-sysv dbus iproute2 procps python3 man-db logrotate cron
     s-nail mutt swaks git git-email netcat-openbsd
     dovecot-core dovecot-lmtpd fail2ban pflogsumm monitoring-plugins-basic curl""".split()
 # These want a mail system, so they are fetched now and installed when ours is there (or, the last, to be replaced by ours).
-FETCHED = ["bsd-mailx", "logwatch", "prometheus-postfix-exporter", "postfix"]
+FETCHED = ["bsd-mailx", "logwatch", "postfix"]
+# Of these a single program is wanted, not what they depend on: unpacked below /opt/unpacked.
+UNPACKED = ["prometheus-postfix-exporter", "monitoring-plugins-standard"]
 HOSTS = "127.0.0.1\tlocalhost\n127.0.1.1\thost.example.net host\n::1\tlocalhost ip6-localhost\n"
 ALIVE = []
 
@@ -42,7 +44,7 @@ def wait_until(what, seconds=30, step=0.1):
 
 def base():
     """The tree without a mail system; made when it is not there or was made for another list of packages."""
-    want = hashlib.sha256(repr((PACKAGES, FETCHED, HOSTS, MIRROR)).encode()).hexdigest()
+    want = hashlib.sha256(repr((PACKAGES, FETCHED, UNPACKED, HOSTS, MIRROR)).encode()).hexdigest()
     tree, mark = f"{CACHE}/base", f"{CACHE}/base.made-for"
     if os.path.exists(mark) and open(mark).read() == want:
         return tree
@@ -57,6 +59,8 @@ def base():
     apt = "export DEBIAN_FRONTEND=noninteractive; mount -t proc proc /proc; apt-get -q -y --no-install-recommends "
     for words in (["install"] + PACKAGES, ["-d", "install"] + FETCHED):
         run("unshare", "-m", "-p", "-f", "chroot", tree, "sh", "-ec", apt + " ".join(words))
+    run("chroot", tree, "sh", "-ec", "mkdir /opt/unpacked; cd /opt/unpacked; apt-get -q download " + " ".join(UNPACKED) +
+        "; for f in *.deb; do dpkg -x $f .; done; rm *.deb")
     os.unlink(f"{tree}/usr/sbin/policy-rc.d")
     for unit in ("fail2ban", "dovecot", "cron"):
         run("chroot", tree, "systemctl", "disable", unit)

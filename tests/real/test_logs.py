@@ -35,11 +35,10 @@ def begin():
     m = machine.Machine()
     m.put("/root/server.py", SERVER)
     m.sh("systemd-run -q --unit far python3 /root/server.py")
-    m.sh("cd /tmp; dpkg -x /var/cache/apt/archives/prometheus-postfix-exporter_*.deb exporter")
     m.sh(f"touch {LOG}; cat >>/etc/postroad/main.cf", stdin=f"syslog_name = postfix\nmaillog_file = {LOG}\nrelayhost = [127.0.0.1]:2525\n"
          "mynetworks = 127.0.0.1/32\nbounce_queue_lifetime = 1d\n")
     m.sh("systemctl restart postroad")
-    m.sh(f"systemd-run -q --unit exporter /tmp/exporter/usr/bin/prometheus-postfix-exporter --postfix.logfile_path={LOG} "
+    m.sh(f"systemd-run -q --unit exporter /opt/unpacked/usr/bin/prometheus-postfix-exporter --postfix.logfile_path={LOG} "
          "--postfix.showq_path=/var/spool/postroad/public/showq --web.listen-address=127.0.0.1:9154")
     m.wait_for("curl -s 127.0.0.1:9154/metrics | grep -q ^postfix_")
     a_day(m)
@@ -67,10 +66,12 @@ def a_day(m):
 def test_fail2ban(m):
     said = m.sh(f"fail2ban-regex {LOG} 'postfix[mode=more]'")
     refused = len(re.findall(r"NOQUEUE: reject: RCPT from \S+: (550 5\.1\.1|554 5\.7\.1)", m.get(LOG)))
-    assert refused == 3 and f"Failregex: {refused} total" in said, said
+    lost = len(re.findall(r"lost connection after \S+ from", m.get(LOG)))
+    assert refused == 3 and lost > 0 and f"Failregex: {refused + lost} total" in said, said
     aggressive = m.sh(f"fail2ban-regex {LOG} 'postfix[mode=aggressive]'")
     assert int(re.search(r"Failregex: (\d+) total", aggressive)[1]) >= 4, aggressive
-    assert re.search(r"\[\d+\] \(\?:\{\^LN-BEG\}", said), "all time stamps are known: " + said
+    lines = m.get(LOG).count("\n")
+    assert re.search(rf"(?m)^\|  \[{lines}\] ", said), "all time stamps are known: " + said
 
 
 def test_pflogsumm(m):
@@ -94,5 +95,6 @@ def test_exporter(m):
                            ("postfix_smtpd_connects_total", 9)):
         found = re.search(rf"(?m)^(?:{name})\S* (\S+)$", said)
         assert found and float(found[1]) >= at_least, (name, said[:6000])
-    unknown = re.findall(r"(?m)^postfix_unsupported_log_entries_total\{(.*)\} (\S+)$", said)
-    assert not [u for u in unknown if float(u[1]) > 0], unknown
+    # It does not read what these processes say, whoever's they are.
+    unknown = dict(re.findall(r'(?m)^postfix_unsupported_log_entries_total\{service="(.*)"\} (\S+)$', said))
+    assert set(unknown) <= {"bounce", "local", "master", "pickup", "postsuper"}, unknown

@@ -18,8 +18,8 @@ def test_cron(m):
     m.sh("systemctl start cron")
     got = arrived(m, "Cron <alice@host>")
     assert "said by a job\n" in got and "and complained of\n" in got, got
-    assert re.search(r"(?m)^From: root \(Cron Daemon\)", got) and "X-Cron-Env" in got, got
-    assert got.startswith("From root@host.example.net "), got
+    assert re.search(r"(?m)^From: root@host\.example\.net \(Cron Daemon\)$", got) and "X-Cron-Env: <MAILTO=bob>" in got, got
+    assert got.startswith("From alice@host.example.net "), got
 
 
 def test_cron_by_hand(m):
@@ -33,7 +33,7 @@ def test_bsd_mailx(m):
     got = arrived(m, "by mail")
     assert re.search(r"(?m)^From: alice@host\.example\.net$", got) and "Cc: <?alice@host" and "how are you\n" in got, got
     assert "how are you" in arrived(m, "by mail", "alice")
-    assert "by mail" in m.sh("mail -H", user="bob")
+    assert "by mail" in m.sh("printf 'h\\nx\\n' | mail", user="bob")
 
 
 def test_s_nail(m):
@@ -45,8 +45,8 @@ def test_s_nail(m):
 def test_mutt(m):
     m.sh("echo of m\u00fcsli | mutt -s 'by mutt \u00fc' -- bob alice", user="alice")
     got = arrived(m, "by mutt =")
-    assert "User-Agent: Mutt" in got and re.search(r"(?m)^To: bob@host\S*, alice@host", got), got
-    assert "of m" in got
+    assert re.search(r"(?m)^To: bob@host\S*, alice@host", got), got
+    assert "of m\ufffdsli" in got and "charset=iso-8859-1" in got or "of m\u00fcsli" in got, got
 
 
 def test_swaks(m):
@@ -73,7 +73,7 @@ def test_git_send_email(m):
 
 
 def test_check_mailq(m):
-    plugin = "/usr/lib/nagios/plugins/check_mailq -M postfix -w 1 -c 5"
+    plugin = "/opt/unpacked/usr/lib/nagios/plugins/check_mailq -M postfix -w 1 -c 5"
     assert m.sh(plugin).startswith("OK: mailq (0) is below threshold (1/5)"), m.sh(plugin)
     m.sh("for n in 1 2 3; do echo hello | sendmail someone@far.example; done")
     m.wait_for("mailq | grep -q '3 Requests'", 60)

@@ -82,16 +82,17 @@ log_each_level(void)
 	log_debug("not shown");
 	log_verbose(true);
 	log_debug("shown");
+	log_info_as("cleanup", "as %s", "another");
 }
 
 static void
 lines_have_postfix_s_grammar(void)
 {
-	static const char *const want[] = { "queue 7", "warning: w", "error: e", "shown" };
+	static const char *const want[] = { "queue 7", "warning: w", "error: e", "shown", "as another" };
 	int status;
 	struct buf b = logged_by_child(log_each_level, true, &status);
 	struct str rest = buf_str(&b), line;
-	char month[4], clock[9], text[64], host[8];
+	char month[4], clock[9], text[64], host[8], prog[16];
 	int day, pid, end;
 	size_t i = 0;
 
@@ -99,8 +100,9 @@ lines_have_postfix_s_grammar(void)
 	for (; str_cut(&rest, '\n', &line) && i < countof(want); i++) {
 		char *z = str_dup(line);
 
-		CHECK(sscanf(z, "%3s %d %8s %7s postroad/test[%d]: %63[^\n]%n", month, &day, clock, host, &pid, text,
-			  &end) == 6);
+		CHECK(sscanf(z, "%3s %d %8s %7s postroad/%15[^[][%d]: %63[^\n]%n", month, &day, clock, host, prog,
+			  &pid, text, &end) == 7);
+		CU_ASSERT_STRING_EQUAL(prog, i + 1 == countof(want) ? "cleanup" : "test");
 		CU_ASSERT_STRING_EQUAL(text, want[i]);
 		CU_ASSERT_STRING_EQUAL(host, "mx");
 		CHECK(pid > 1 && clock[2] == ':' && clock[5] == ':' && z[15] == ' ');
