@@ -54,8 +54,12 @@ void
 params_files(const struct params *p, void (*each)(void *arg, const char *setting, struct str word),
     void *arg)
 {
+	const struct conf_entry *origin = conf_get(&p->conf, STR("myorigin"));
 	struct str rest, word;
 
+	/* Its value is what the file holds. */
+	if (origin && origin->value[0] == '/')
+		each(arg, "myorigin", str_of(origin->value));
 	for (size_t i = 0; i < param_count; i++) {
 		const struct param *d = &param_table[i];
 

@@ -63,6 +63,7 @@ static const struct {
 	{ EVERYBODY,             AS_WRITTEN,   "/lib64",                  READS                                  },
 	{ EVERYBODY,             AS_WRITTEN,   "/etc/ld.so.cache",        FILES_READ                             },
 	{ EVERYBODY,             AS_WRITTEN,   "/etc/ssl",                READS                                  },
+	{ EVERYBODY,             AS_WRITTEN,   "/etc/hosts",              FILES_READ                             },
 	{ EVERYBODY,             AS_WRITTEN,   "/dev/null",               FILES_READ | FILES_WRITE               },
 	{ EVERYBODY,             AS_WRITTEN,   "/dev/urandom",            FILES_READ                             },
 	{ EVERYBODY,             AS_WRITTEN,   "/sys/devices/system/cpu", READS                                  },

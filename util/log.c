@@ -292,7 +292,7 @@ log_last_words(const char *fmt, ...)
 	size_t n;
 
 	va_start(ap, fmt);
-	n = make_line(line, LOG_L_PANIC, fmt, ap);
+	n = make_line(line, LOG_L_PANIC, middle, fmt, ap);
 	va_end(ap);
 	if (is_open)
 		log_ring_last((struct str){ line, n });

@@ -120,7 +120,7 @@ lines_go_to_stderr_before_and_after(void)
 
 	log_stderr("prog");
 	b = logged_by_child(log_each_level, false, &status);
-	CHECK_STR(buf_str(&b), "prog: queue 7\nprog: warning: w\nprog: error: e\nprog: shown\n");
+	CHECK_STR(buf_str(&b), "prog: queue 7\nprog: warning: w\nprog: error: e\nprog: shown\nprog: as another\n");
 	buf_free(&b);
 }
 
