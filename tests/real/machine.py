@@ -163,6 +163,17 @@ class Machine:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def run_inside(script):
+    """A test program of this tree, with the programs as they are built, run in a machine; what it prints."""
+    m = Machine(installed=False)
+    try:
+        for part in ("build/release/bin", "tests/e2e", "tests/real"):
+            shutil.copytree(f"{ROOT}/{part}", f"{m.root}/opt/tree/{part}", ignore=shutil.ignore_patterns("__pycache__"))
+        return m.sh(f"python3 /opt/tree/{script}", check=False, limit=600)
+    finally:
+        m.close()
+
+
 def installed_layer():
     """What installing the package changed, as a layer; made anew when the package is newer."""
     layer, mark, package = f"{CACHE}/installed", f"{CACHE}/installed.made-for", deb()

@@ -44,6 +44,12 @@ def main():
         chosen = tests_of(module, a.k)
         if not chosen:
             continue
+        if hasattr(module, "INSIDE"):
+            said = machine.run_inside(f"tests/real/{module.__name__}.py")
+            good = len([l for l in said.splitlines() if l.startswith("ok ")])
+            print(f"{module.__name__}:\n{said}", flush=True)
+            passed, failed = passed + good, failed + len(chosen) - good
+            continue
         m = None
         try:
             m = module.begin() if hasattr(module, "begin") else machine.Machine()

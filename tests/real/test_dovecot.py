@@ -118,8 +118,7 @@ def story(fn):
     return run
 
 
-def begin():
-    """For tests/real/run.py: no machine of its own is needed."""
+INSIDE = True                                  # for tests/real/run.py: as a program of its own, in a machine that has a Dovecot
 
 
 def world(**settings):
