@@ -90,7 +90,10 @@
 	P(choice, inet_protocols,                   "all",              0, 16, "all|ipv4|ipv6: address families to use.") \
 	P(text, mail_name,                          "Postroad",         1, 64, "The name of the mail system in banner and Received headers.") \
 	P(text, mail_version,                       POSTROAD_VERSION,   1, 64, "The version of the mail system.") \
-	P(text, mail_owner,                         "postroad",         1, 64, "Owner of the queue; account of processes that need no account of their own.") \
+	P(text, mail_owner,                         "postroad",         1, 64, "Account of processes that need no account of their own; owner of data_directory.") \
+	P(text, smtpd_owner,                        "postroad-in",      1, 64, "Account of smtpd; mail_owner's if there is none of this name.") \
+	P(text, qmgr_owner,                         "postroad-q",       1, 64, "Account of qmgr, and owner of the queue; mail_owner's if there is none of this name.") \
+	P(text, smtp_owner,                         "postroad-out",     1, 64, "Account of what talks to other hosts: smtp, lmtp, resolver; mail_owner's if there is none of this name.") \
 	P(text, mail_group,                         "postroad",         1, 64, "Group through which the processes share the queue.") \
 	P(dir,  queue_directory,                    "/var/spool/postroad", 1, 4096, "The spool.") \
 	P(dir,  data_directory,                     "/var/lib/postroad", 1, 4096, "Files that can be made again: locks, counters, caches.") \

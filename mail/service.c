@@ -155,19 +155,34 @@ attach_board(void)
 		log_fatal("map the board: %s", strerror(errno));
 }
 
+static void
+find_accounts(void)
+{
+	struct service *s = &self.service;
+	gid_t gid;
+	bool own;
+
+	for (enum identity a = 0; a < IDENTITY_COUNT; a++)
+		if (self.account == NULL || !identity_find(&s->params, a, &s->uids[a], &gid, &own))
+			s->uids[a] = geteuid();
+}
+
 /* From here on the process can do only what its line says. */
 static void
 drop_powers(void)
 {
 	const struct params *p = &self.service.params;
 
-	if (self.root && chroot(self.root) < 0)
+	bool own_group = identity_of(str_of(self.spec->prog)) == IDENTITY_QUEUE;
+
+	find_accounts();
+	if (self.account && proc_become(self.account, p->mail_group, own_group, self.root) != OK)
+		log_fatal("become %s: %s", self.account, err_why());
+	if (self.account == NULL && self.root && chroot(self.root) < 0)
 		log_fatal("chroot %s: %s", self.root, strerror(errno));
 	if (chdir(p->queue_directory) < 0)
 		log_fatal("chdir %s: %s", p->queue_directory, strerror(errno));
 	self.in_queue_directory = true;
-	if (self.account && proc_become(self.account, p->mail_group) != OK)
-		log_fatal("become %s: %s", self.account, err_why());
 	(void)wall_now();                              /* a test's calendar is a file, opened at the first question */
 	if (promises_keep(p, self.service.prog, self.spec->promises) != OK)
 		log_fatal("%s", err_why());
@@ -246,7 +261,7 @@ service_main(int argc, char **argv, const struct service_spec *spec)
 	if (!self.has_master && isatty(STDIN_FILENO))
 		log_fatal("do not run this command by hand");
 	fault_init(spec->prog);
-	umask(007);                                    /* modes are said where files are made */
+	umask(002);                                    /* modes are said where files are made */
 	plan_root();
 	load();
 	if (self.has_master) {

@@ -17,6 +17,7 @@
 
 #include <stdatomic.h>
 
+#include "mail/identity.h"
 #include "mail/params.h"
 #include "util/err.h"
 #include "util/task.h"
@@ -47,6 +48,7 @@ struct service {
 	unsigned       slot;                           /* own place on the board; also in queue ids */
 	unsigned       generation;
 	struct board  *board;                          /* a private one when there is no master (tests) */
+	uid_t          uids[IDENTITY_COUNT];            /* of those we may talk to: without root all are our own */
 	char         **args;                           /* arguments of master.cf after the options, NULL-terminated */
 };
 

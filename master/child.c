@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mail/identity.h"
 #include "master/board.h"
 #include "util/fault.h"
 #include "util/log.h"
@@ -56,7 +57,7 @@ command_make(struct command *c, const struct master *m, const struct crew *crew,
 	add_number(c, "-S", 1, slot);
 	add_number(c, "-g", 2, m->generation);
 	if (e->unpriv && geteuid() == 0 && !m->all_as_root)
-		add(c, "-u", m->params.mail_owner);
+		add(c, "-u", identity_used(&m->params, identity_of(str_of(e->prog))));
 	if (e->chroot)
 		add(c, "-r", m->params.queue_directory);
 	if (e->verbose || m->verbose)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mail/identity.h"
 #include "master/account.h"
 #include "util/mem.h"
 #include "util/proc.h"
@@ -21,6 +22,23 @@ setup_all_as_root(const struct params *p)
 	 * out of curiosity or for a test, must still start. */
 	return strcmp(p->mail_owner, "root") == 0 ||
 	    (conf_get(&p->conf, STR("mail_owner")) == NULL && !account_user(p->mail_owner, &uid));
+}
+
+void
+setup_missing_accounts(const struct params *p, struct buf *warnings)
+{
+	const char *between = "there is no account ";
+	size_t before = warnings->n;
+	uid_t uid;
+
+	for (enum identity a = IDENTITY_IN; a < IDENTITY_COUNT; a++)
+		if (!account_user(identity_name(p, a), &uid)) {
+			buf_printf(warnings, "%s\"%s\" (%s)", between, identity_name(p, a), identity_setting(a));
+			between = ", ";
+		}
+	if (warnings->n > before)
+		buf_printf(warnings, ": their processes run as \"%s\" and could harm each other's files\n",
+		    p->mail_owner);
 }
 
 static void
@@ -42,6 +60,7 @@ check_accounts(const struct params *p, struct buf *errors, struct buf *warnings)
 		buf_printf(errors, "there is no account \"%s\": create it or set mail_owner\n", p->mail_owner);
 	if (!account_group(p->mail_group, &gid))
 		buf_printf(errors, "there is no group \"%s\": create it or set mail_group\n", p->mail_group);
+	setup_missing_accounts(p, warnings);
 }
 
 static void

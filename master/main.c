@@ -193,6 +193,17 @@ make_crews(void)
 	return OK;
 }
 
+static void
+warn_of_accounts(void)
+{
+	struct buf words = BUF(0);
+
+	setup_missing_accounts(&master.params, &words);
+	if (words.n > 0)
+		log_warn("%.*s", (int)words.n - 1, words.p);
+	buf_free(&words);
+}
+
 static enum err
 start(void)
 {
@@ -206,6 +217,8 @@ start(void)
 	TRY(setup_log(&master));
 	if (master.all_as_root)
 		log_warn("no account of its own for the mail system (mail_owner): all processes run as root");
+	else if (geteuid() == 0)
+		warn_of_accounts();
 	if (proc_limit_files(FILES_WANTED) != OK)
 		log_warn("open files: %s", err_why());
 	TRY(setup_directories(&master));

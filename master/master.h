@@ -85,6 +85,7 @@ enum err setup_data_directory(struct master *m) MUST_USE;
 enum err setup_directories(struct master *m) MUST_USE; /* the spool's; the working directory is queue_directory */
 enum err setup_as_owner(struct master *m, enum err (*fn)(struct master *m)) MUST_USE;  /* with mail_owner's rights only */
 enum err setup_log(struct master *m) MUST_USE;         /* opens the log (again) */
+void     setup_missing_accounts(const struct params *p, struct buf *warnings);       /* one line, or none */
 bool     setup_all_as_root(const struct params *p);    /* root, and asked to let all processes be root */
 /* The last words of a process of ours that died, from the log file; "" when there are none. */
 void     setup_last_words(const struct master *m, pid_t pid, char *out, size_t size);

@@ -3,15 +3,15 @@
 
 #include <string.h>
 
-/* What each may do once it runs is said by its own service_spec.promises. */
+/* What each may do once it runs is said by its own service_spec.promises, as whom by mail/identity.c. */
 static const struct program programs[] = {
-	/* name      solitary end        account */
-	{ "smtpd",    false,  END_FIRST, "mail_owner" },
-	{ "smtp",     false,  END_FIRST, "mail_owner" },
-	{ "bounce",   false,  END_FIRST, "mail_owner" },
-	{ "qmgr",     true,   END_LAST,  "mail_owner" },
-	{ "resolver", false,  END_LAST,  "mail_owner" },
-	{ NULL,       false,  END_FIRST, "mail_owner" },
+	/* name      solitary end */
+	{ "smtpd",    false,  END_FIRST },
+	{ "smtp",     false,  END_FIRST },
+	{ "bounce",   false,  END_FIRST },
+	{ "qmgr",     true,   END_LAST  },
+	{ "resolver", false,  END_LAST  },
+	{ NULL,       false,  END_FIRST },
 };
 
 const struct program *

@@ -12,7 +12,6 @@ struct program {
 	const char      *name;
 	bool             solitary;                     /* never two at once: its maxproc must be 1 */
 	enum program_end end;
-	const char      *account;                      /* when unpriv is y: the setting that names it */
 };
 
 /* Never NULL: programs that are not in the table get its last line. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mail/identity.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/notify.h"
@@ -41,7 +42,8 @@ check_fixed(const struct params *now, const struct params *next)
 {
 	TRY(same("queue_directory", now->queue_directory, next->queue_directory));
 	TRY(same("data_directory", now->data_directory, next->data_directory));
-	TRY(same("mail_owner", now->mail_owner, next->mail_owner));
+	for (enum identity a = 0; a < IDENTITY_COUNT; a++)
+		TRY(same(identity_setting(a), identity_name(now, a), identity_name(next, a)));
 	return same("mail_group", now->mail_group, next->mail_group);
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "mail/identity.h"
 #include "master/account.h"
 #include "spool/spool.h"
 #include "util/fault.h"
@@ -23,6 +24,29 @@ struct owner {
 	uid_t uid;
 	gid_t gid;
 };
+
+/* The spool's: qmgr's account, and whether others share it. */
+static bool
+find_spool_owners(const struct params *p, gid_t readers, struct spool_owners *o)
+{
+	uid_t uid;
+	gid_t gid;
+	bool own;
+
+	*o = (struct spool_owners){ .readers = readers };
+	for (enum identity a = IDENTITY_IN; a < IDENTITY_COUNT; a++) {
+		if (!identity_find(p, a, &uid, &gid, &own))
+			return false;
+		o->shared = o->shared || own;
+		if (a == IDENTITY_QUEUE) {
+			o->uid = uid;
+			o->gid = gid;
+		}
+	}
+	if (!o->shared)
+		o->gid = readers;
+	return true;
+}
 
 static enum err
 find_owner(const struct master *m, struct owner *o)
@@ -132,28 +156,35 @@ make_spool(const struct params *p, const struct owner *o)
 {
 	struct spool *s;
 
+	struct spool_owners owners;
+	enum err e = OK;
+
 	TRY(spool_open(p->queue_directory, SYNC_AUTO, false, &s));
+	if (o->apply && !find_spool_owners(p, o->gid, &owners))
+		e = fail(E_NOENT, "there is no account \"%s\"", p->mail_owner);
+	else if (o->apply)
+		e = spool_share(s, &owners);
 	spool_close(&s);
-	for (int i = 0; i < SPOOL_DIR_COUNT; i++)
-		if (i != SPOOL_MAILDROP)
-			TRY(own(spool_dir_name((enum spool_dir)i), o));
-	TRY(own(SPOOL_REDO, o));
+	TRY(e);
 	return make_maildrop(p, o);
 }
 
-/* pid/ stays root's, since a command that kills a process reads there which; but this lock in it is qmgr's. */
+/* A file that a process could not make itself. */
 static enum err
-make_qmgr_lock(const struct owner *o)
+make_file_of(const struct params *p, enum identity account, const char *path, mode_t mode)
 {
+	uid_t uid;
+	gid_t gid;
+	bool own;
 	enum err e = OK;
 	int fd;
 
-	if (!o->apply)
-		return OK;
-	if ((fd = open("pid/qmgr.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644)) < 0)
-		return fail_errno("open pid/qmgr.lock");
-	if (fchown(fd, o->uid, o->gid) < 0)
-		e = fail_errno("chown pid/qmgr.lock");
+	if (!identity_find(p, account, &uid, &gid, &own))
+		return fail(E_NOENT, "there is no account \"%s\"", p->mail_owner);
+	if ((fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode)) < 0)
+		return fail_errno("open %s", path);
+	if (fchown(fd, uid, gid) < 0)
+		e = fail_errno("chown %s", path);
 	close(fd);
 	return e;
 }
@@ -161,11 +192,21 @@ make_qmgr_lock(const struct owner *o)
 enum err
 setup_data_directory(struct master *m)
 {
+	struct buf path = BUF(0);
 	struct owner o;
+	enum err e;
 
 	TRY(find_owner(m, &o));
 	TRY(proc_mkdirs(m->params.data_directory, 0700));
-	return own(m->params.data_directory, &o);
+	if (!o.apply)
+		return OK;
+	TRY(own(m->params.data_directory, &o));
+	if (chmod(m->params.data_directory, 0710) < 0)
+		return fail_errno("chmod %s", m->params.data_directory);
+	buf_printf(&path, "%s/smtpd_clients", m->params.data_directory);
+	e = make_file_of(&m->params, IDENTITY_IN, buf_cstr(&path), 0600);
+	buf_free(&path);
+	return e;
 }
 
 enum err
@@ -175,8 +216,10 @@ setup_directories(struct master *m)
 
 	TRY(find_owner(m, &o));
 	TRY(make_spool(&m->params, &o));
-	TRY(make_qmgr_lock(&o));
-	TRY(make_directory("private", 0700, &o));
+	/* pid/ stays root's, since a command that kills a process reads there which; but this lock in it is qmgr's. */
+	if (o.apply)
+		TRY(make_file_of(&m->params, IDENTITY_QUEUE, "pid/qmgr.lock", 0644));
+	TRY(make_directory("private", o.apply ? 0710 : 0700, &o));
 	/* Whoever may know the name of a socket in there may speak to it: its owner looks at who that is. */
 	return make_directory("public", 0711, &o);
 }

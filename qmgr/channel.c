@@ -114,14 +114,26 @@ got(struct peer *p, uint16_t tag, struct str body)
 /* Only processes of this mail system, and root, may tell us things; any other may ask how it stands
  * (queue_allowed()), but not many at once, and not sit there and say nothing. */
 static enum err
-check_peer(int fd, struct peer *p)
+check_caller(int fd, struct peer *p)
 {
 	int pid;
 
 	TRY(net_peer_cred(fd, &pid, &p->uid));
-	p->trusted = p->uid == 0 || p->uid == getuid();
-	if (!p->trusted && qmgr.strangers >= STRANGERS_MAX)
+	p->ours = p->uid == 0;
+	for (size_t i = 0; i < IDENTITY_COUNT; i++)
+		p->ours |= p->uid == qmgr.service->uids[i];
+	if (!p->ours && qmgr.strangers >= STRANGERS_MAX)
 		return fail(E_PERM, "process %d of uid %u: %d users are asking already", pid, p->uid, STRANGERS_MAX);
+	return OK;
+}
+
+/* Each is believed what its account is there for. */
+static enum err
+check_role(struct peer *p, struct str role)
+{
+	p->trusted = p->uid == 0 || p->uid == qmgr.service->uids[identity_of(role)];
+	if (!p->trusted && kind_of(role) != PEER_CMD)
+		return fail(E_PERM, "a process of uid %u may not talk to qmgr as %.*s", (unsigned)p->uid, STR_ARG(role));
 	return OK;
 }
 
@@ -129,8 +141,6 @@ static void
 welcome(struct peer *p, const struct msg_hello *h)
 {
 	p->kind = kind_of(h->role);
-	if (!p->trusted && p->kind != PEER_CMD)
-		p->kind = PEER_NOBODY;
 	/* A process that gives notices also enters them, over a channel that asks for no work. */
 	if (p->kind == PEER_BOUNCE && h->capacity == 0)
 		p->kind = PEER_ENTERS;
@@ -161,6 +171,7 @@ serve_peer(struct peer *p)
 	uint16_t tag;
 
 	TRY(msg_hello_exchange(p->ipc, &mine, &h));
+	TRY(check_role(p, h.role));
 	welcome(p, &h);
 	if (p->kind == PEER_NOBODY)
 		return fail(E_IPC, "role %s has no business here", p->role);
@@ -186,7 +197,7 @@ run_peer(void *arg)
 	if (p->agent)
 		sched_agent_gone(qmgr.sched, &p->agent);
 	notice_peer_gone(p);
-	qmgr.strangers -= !p->trusted;
+	qmgr.strangers -= !p->ours;
 	qmgr_kick();
 	ipc_free(&p->ipc);
 	free(p);
@@ -196,12 +207,12 @@ static void
 begin_peer(struct peer *p, int fd)
 {
 	p->kind = PEER_NOBODY;
-	p->ipc = ipc_new(fd, p->trusted ? QMGR_FRAME_MAX : STRANGER_FRAME_MAX, 0);
+	p->ipc = ipc_new(fd, p->ours ? QMGR_FRAME_MAX : STRANGER_FRAME_MAX, 0);
 	list_push(&qmgr.peers, &p->link);
-	qmgr.strangers += !p->trusted;
+	qmgr.strangers += !p->ours;
 	if ((p->task = task_start(&qmgr.tasks, "peer", run_peer, p)) != NULL)
 		return;
-	qmgr.strangers -= !p->trusted;
+	qmgr.strangers -= !p->ours;
 	list_remove(&p->link);
 	ipc_free(&p->ipc);
 	free(p);
@@ -220,7 +231,7 @@ accept_peers(void *arg)
 
 		if (e == E_STOPPED || e == E_EOF || service_phase() != PHASE_RUN)
 			return;
-		if (e != OK || check_peer(fd, &asks) != OK || task_fd_add(fd) != OK) {
+		if (e != OK || check_caller(fd, &asks) != OK || task_fd_add(fd) != OK) {
 			log_warn("channel: %s", err_why());
 			if (e == OK)
 				close(fd);

@@ -26,8 +26,9 @@ struct peer {             /* a channel */
 	enum peer_kind kind;
 	bool retired; /* wants no more work */
 	struct agent *agent; /* of PEER_AGENT; NULL once it has retired and is idle */
-	unsigned uid;
-	bool trusted; /* root, or of this mail system; others may look, and flush */
+	uid_t uid;
+	bool ours; /* root, or one of the accounts of this mail system */
+	bool trusted; /* root, or the account of its role; others may look, and flush */
 	char role[32], name[128];
 };
 
@@ -59,7 +60,7 @@ struct qmgr {
 	struct list gone_list;
 	bool rebuilt; /* all that was in the spool at the start is known */
 	struct wait more_read; /* some more of that, or all, has been entered */
-	unsigned strangers; /* channels of those who are not trusted */
+	unsigned strangers; /* channels of those who are not ours */
 	struct wait sweep; /* look for unknown messages now */
 	struct time loaded_by; /* when files that somebody loads should be there; TIME_NEVER: nobody does */
 	struct time next_sweep;

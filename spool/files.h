@@ -16,6 +16,9 @@
 enum {
 	HASHES = 256, HASH_SHIFT = 32,                 /* bits 39..32 of the id name the hash directory */
 	SPOOL_PATH = 32,                               /* "incoming/HH/0123456789ABCDEF" */
+	/* Modes of a spool that accounts share, docs/SPOOL.md.  Its top directories keep everybody else out. */
+	SPOOL_CREATORS = 03777, SPOOL_READERS = 02755, SPOOL_SHARED_FILE = 0664,
+	SPOOL_REDO_DIR = 03770, SPOOL_REDO_FILE = 0640,
 	LANES = 2,                                     /* batches under way at once; measured, see docs/SPOOL.md */
 	BATCH_MAX = 256,
 	SYNCFS_MIN = 3,                                /* smallest batch that one syncfs() serves better; measured */

@@ -112,17 +112,19 @@ open_root(struct spool *s)
 	if (!s->readonly)
 		TRY(proc_mkdirs(s->path, 0700));
 	s->root = sys_open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (s->root < 0 || fstat(s->root, &st) != 0)
+	if (s->root < 0)
 		return fail_errno("open %s", s->path);
-	/* An administrator gives the spool a group by giving it to queue_directory. */
-	if ((st.st_mode & 02070) == 02070) {
-		s->dir_mode = 02770;
-		s->file_mode = 0660;
-	}
-	if (geteuid() == 0 && fstatat(s->root, spool_dir_name(SPOOL_INCOMING), &st, 0) == 0) {
+	if (fstatat(s->root, spool_dir_name(SPOOL_INCOMING), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		/* spool_share() has been here. */
+		if (st.st_mode & S_IXGRP) {
+			s->dir_mode = SPOOL_READERS;
+			s->file_mode = SPOOL_SHARED_FILE;
+		}
 		s->owner_uid = st.st_uid;
+		s->give = geteuid() == 0 && st.st_uid != 0;
+		/* Messages have the group of their hash directory. */
+		(void)fstatat(s->root, "incoming/00", &st, AT_SYMLINK_NOFOLLOW);
 		s->owner_gid = st.st_gid;
-		s->give = st.st_uid != 0;
 	}
 	return s->readonly ? OK : make_dirs(s);
 }

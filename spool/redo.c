@@ -72,7 +72,8 @@ create(struct spool *s, struct redo *r)
 
 	for (int n = 0; n < NAMES_TRIED; n++) {
 		snprintf(r->name, sizeof r->name, "%d.%u.%d", (int)getpid(), r->lane, n);
-		r->fd = sys_openat(s->root, path_of(r, path), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, s->file_mode);
+		r->fd = sys_openat(s->root, path_of(r, path), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC,
+		    SPOOL_REDO_FILE);
 		if (r->fd >= 0)
 			return lock_log(r->fd);
 		if (errno != EEXIST)

@@ -59,9 +59,11 @@ open_file(struct spool *s, struct removed *r)
 
 	close_file(r);
 	r->fd = sys_openat(s->root, files[turn ? other : now],
-	    O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (turn ? O_TRUNC : 0), s->file_mode);
+	    O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (turn ? O_TRUNC : 0), SPOOL_REDO_FILE);
+	if (r->fd < 0)
+		return fail_errno("open %s", files[turn ? other : now]);
 	r->opened = time_now();
-	return r->fd >= 0 ? OK : fail_errno("open %s", files[turn ? other : now]);
+	return spool_give(s, files[turn ? other : now]);
 }
 
 /* A crash takes notes that are not durable, and those messages are delivered again: R6.3. */

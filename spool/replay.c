@@ -265,7 +265,7 @@ deal_with(struct spool *s, int fd, const char *name)
 static void
 look_at(struct spool *s, int dir, const char *name)
 {
-	int fd = sys_openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	int fd = sys_openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
 	enum err e;
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {

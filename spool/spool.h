@@ -11,6 +11,8 @@
 #define SPOOL_SPOOL_H
 
 #include "mail/dsnparam.h"
+#include <sys/types.h>
+
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/task.h"
@@ -82,10 +84,15 @@ spool_sync_of(const char *word)
 }
 
 struct spool;
-/* Open queue_directory, making what is missing (directories 0700, or 2770 with a group); readonly makes nothing.
+/* Open queue_directory, making what is missing; readonly makes nothing.
  * The first thing a process of the MTA does with it. */
 enum err spool_open(const char *queue_directory, enum spool_sync sync, bool readonly, struct spool **out) MUST_USE;
 WAITS void spool_close(struct spool **s);              /* waits, in a task, when much was entered just before */
+/* Give the spool (all but maildrop) to those it belongs to, whatever it was before; what is right already costs a look at its
+ * directories.  uid and gid are qmgr's.  shared: other accounts, members of the group `readers`, make and read messages, see
+ * docs/SPOOL.md; otherwise all is uid's alone.  As root, while no other process uses it. */
+struct spool_owners { uid_t uid; gid_t gid, readers; bool shared; };
+enum err spool_share(struct spool *s, const struct spool_owners *o) MUST_USE;
 /* Does this file system do what the rules need?  Tries create, append, rename, unlink, fsync; refuses with the reason. */
 enum err spool_self_test(struct spool *s) MUST_USE;
 /* Only one qmgr per spool; held until the process ends.  E_BUSY. */

@@ -214,9 +214,10 @@ proc_lock_holder(const char *path)
 }
 
 enum err
-proc_become(const char *user, const char *group)
+proc_become(const char *user, const char *group, bool own_group, const char *root)
 {
 	struct passwd *pw;
+	gid_t gid;
 	struct group *gr;
 
 	if (geteuid() != 0)
@@ -229,7 +230,10 @@ proc_become(const char *user, const char *group)
 	if ((gr = getgrnam(group)) == NULL)
 		return errno && errno != ENOENT ? fail_errno("look up group %s", group)
 						: fail(E_NOENT, "unknown group %s", group);
-	if (setgroups(1, &gr->gr_gid) != 0 || setresgid(gr->gr_gid, gr->gr_gid, gr->gr_gid) != 0 ||
+	if (root && (chroot(root) != 0 || chdir("/") != 0))
+		return fail_errno("chroot %s", root);
+	gid = own_group ? pw->pw_gid : gr->gr_gid;
+	if (setgroups(1, &gr->gr_gid) != 0 || setresgid(gid, gid, gid) != 0 ||
 	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
 		return fail_errno("become %s:%s", user, group);
 	if (pw->pw_uid != 0 && setuid(0) == 0)

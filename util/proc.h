@@ -16,8 +16,10 @@ enum err proc_mkdirs(const char *path, mode_t mode) MUST_USE;                  /
 enum err proc_lock(const char *path, int *fd) MUST_USE;
 /* The pid in the file if some process holds its lock, else 0. */
 pid_t    proc_lock_holder(const char *path);
-/* Become user:group for good, with those supplementary groups only; a no-op without root.  E_PERM, E_NOENT. */
-enum err proc_become(const char *user, const char *group) MUST_USE;
+/* Become user for good; a no-op without root.  Its group is `group`, or, with own_group, its account's with `group` as the only
+ * supplementary one.  root: new root directory, entered between looking the names up and becoming the user; NULL: none.
+ * E_PERM, E_NOENT. */
+enum err proc_become(const char *user, const char *group, bool own_group, const char *root) MUST_USE;
 void     proc_close_from(int lowest);                                          /* close all descriptors >= lowest */
 enum err proc_limit_files(size_t want);                                        /* raise RLIMIT_NOFILE as far as allowed */
 /* Directory of the running program's binary ("/usr/sbin"); points to static memory. */

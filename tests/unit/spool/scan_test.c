@@ -302,13 +302,17 @@ opening_makes_what_is_missing(void)
 		CHECK(fstatat(other->root, spool_dir_name((enum spool_dir)d), &st, 0) == 0 && (st.st_mode & 07777) == 0700);
 	spool_close(&other);
 
-	CHECK(chmod(path, 02770) == 0);
-	snprintf(path + strlen(path), 8, "/hold");
-	CHECK(rmdir(path) == 0);
-	path[strlen(path) - 5] = '\0';
-	CHECK(spool_open(path, SYNC_AUTO, false, &other) == OK);
-	CHECK(fstatat(other->root, "hold", &st, 0) == 0 && (st.st_mode & 07777) == 02770);
-	spool_close(&other);
+	if (geteuid() == 0) {
+		struct spool_owners o = { .uid = 1234, .gid = 1235, .readers = 1236, .shared = true };
+
+		CHECK(spool_open(path, SYNC_AUTO, false, &other) == OK);
+		CHECK(spool_share(other, &o) == OK);
+		CHECK(fstatat(other->root, "hold", &st, 0) == 0 && st.st_uid == 1234 && st.st_gid == 1236);
+		CHECK((st.st_mode & 07777) == 0750);
+		CHECK(fstatat(other->root, "incoming/FF", &st, 0) == 0 && st.st_uid == 1234 && st.st_gid == 1235);
+		CHECK((st.st_mode & 07777) == 03777);
+		spool_close(&other);
+	}
 	spool_down(&s);
 }
 

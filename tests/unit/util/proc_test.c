@@ -184,14 +184,14 @@ identity_is_changed_for_good(void)
 	pid_t pid;
 
 	if (geteuid() != 0) {
-		CHECK(proc_become("no-such-user", "no-such-group") == OK);
+		CHECK(proc_become("no-such-user", "no-such-group", false, NULL) == OK);
 		return;
 	}
-	CHECK(proc_become("no-such-user", "daemon") == E_NOENT);
-	CHECK(proc_become("daemon", "no-such-group") == E_NOENT);
+	CHECK(proc_become("no-such-user", "daemon", false, NULL) == E_NOENT);
+	CHECK(proc_become("daemon", "no-such-group", false, NULL) == E_NOENT);
 	if ((pid = fork()) == 0) {
 		gid_t groups[4];
-		bool ok = proc_become("nobody", "daemon") == OK && getuid() != 0 && geteuid() != 0;
+		bool ok = proc_become("nobody", "daemon", false, NULL) == OK && getuid() != 0 && geteuid() != 0;
 
 		ok = ok && getgroups(4, groups) == 1 && groups[0] == getgid() && setuid(0) != 0;
 		_exit(!ok);
