@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "deliver/deliver.h"
+#include "util/fault.h"
 #include "util/mem.h"
 #include "util/proc.h"
 
@@ -35,7 +36,7 @@ deliver_sync_parent(const char *path)
 	 * system's journal has to do. */
 	if (fd < 0 && errno != EACCES)
 		e = fail_errno("open %s", name);
-	if (fd >= 0 && fsync(fd) != 0)
+	if (fd >= 0 && sys_fsync(fd) != 0)
 		e = fail_errno("fsync %s", name);
 	if (fd >= 0)
 		close(fd);
@@ -139,7 +140,7 @@ append(struct mbox *m)
 {
 	enum err e = deliver_copy(m->d, write_mbox, m);
 
-	if (e == OK && fsync(m->fd) != 0)
+	if (e == OK && sys_fsync(m->fd) != 0)
 		e = fail_errno("fsync %s", path_of(m->d));
 	if (e != OK) {
 		char why[ERR_WHY_MAX];
@@ -252,7 +253,7 @@ deliver_maildir(struct delivering *d)
 		e = create_in_tmp(d, dir, path, name, &fd);
 	if (e == OK)
 		e = deliver_copy(d, write_file, &fd);
-	if (e == OK && fsync(fd) != 0)
+	if (e == OK && sys_fsync(fd) != 0)
 		e = fail_errno("fsync %s", path);
 	if (fd >= 0 && close(fd) != 0 && e == OK)
 		e = fail_errno("close %s", path);

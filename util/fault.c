@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/log.h"
@@ -206,22 +207,34 @@ sys_pwrite(int fd, const void *p, size_t n, off_t at)
 	return m < 0 ? -1 : pwrite(fd, p, (size_t)m, at);
 }
 
+/* An XFS that shuts itself down (its log cannot be written) in the middle of a sync throws away what was to be synced, and may
+ * then call the sync a success, as nothing is left to be done.  It does answer every fstat() with EIO from just before that. */
+static int
+confirmed(int fd, int rc)
+{
+	struct stat st;
+
+	if (rc != 0)
+		return rc;
+	return FAULT(fstat) ? -1 : fstat(fd, &st);
+}
+
 int
 sys_fsync(int fd)
 {
-	return FAULT(fsync) ? -1 : fsync(fd);
+	return FAULT(fsync) ? -1 : confirmed(fd, fsync(fd));
 }
 
 int
 sys_fdatasync(int fd)
 {
-	return FAULT(fdatasync) ? -1 : fdatasync(fd);
+	return FAULT(fdatasync) ? -1 : confirmed(fd, fdatasync(fd));
 }
 
 int
 sys_syncfs(int fd)
 {
-	return FAULT(syncfs) ? -1 : syncfs(fd);
+	return FAULT(syncfs) ? -1 : confirmed(fd, syncfs(fd));
 }
 
 int

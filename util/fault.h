@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 
 #define FAULT_CALLS(X) \
-	X(open) X(write) X(pwrite) X(read) X(fsync) X(fdatasync) X(syncfs) X(link) X(rename) X(unlink) X(mkdir) \
+	X(open) X(write) X(pwrite) X(read) X(fsync) X(fdatasync) X(syncfs) X(fstat) X(link) X(rename) X(unlink) X(mkdir) \
 	X(close) X(accept) X(connect) X(mmap) X(fork) X(epoll_ctl) X(sendmsg)
 
 #define X(call) FAULT_##call,
@@ -29,6 +29,7 @@ int     sys_openat(int dir, const char *path, int flags, mode_t mode);
 ssize_t sys_write(int fd, const void *p, size_t n);
 ssize_t sys_writev(int fd, const struct iovec *v, int n);
 ssize_t sys_pwrite(int fd, const void *p, size_t n, off_t at);
+/* 0 only if the file system is still alive after it (fault.c says why); fstat is what asks that. */
 int     sys_fsync(int fd);
 int     sys_fdatasync(int fd);
 int     sys_syncfs(int fd);

@@ -66,7 +66,7 @@ r3_1_a_short_write_goes_on(void)
 static void
 r3_2_after_any_failed_call_there_is_a_refusal_and_no_file(void)
 {
-	static const char *const calls[] = { "open", "write", "pwrite", "mkdir", "fsync", "syncfs", "close" };
+	static const char *const calls[] = { "open", "write", "pwrite", "mkdir", "fsync", "syncfs", "fstat", "close" };
 	static const enum spool_sync modes[] = { SYNC_FSYNC, SYNC_SYNCFS };
 	static const size_t sizes[] = { SMALL, LARGE };
 	struct spool_msg m;
@@ -226,7 +226,7 @@ enum { MAY_FORK = true };
 static void
 r1_2_a_writer_killed_at_any_call_leaves_a_whole_message_or_debris(void)
 {
-	static const char *const calls[] = { "open", "write", "pwrite", "mkdir", "fsync", "syncfs", "close" };
+	static const char *const calls[] = { "open", "write", "pwrite", "mkdir", "fsync", "syncfs", "fstat", "close" };
 	static const enum spool_sync modes[] = { SYNC_FSYNC, SYNC_SYNCFS };
 	static const size_t sizes[] = { SMALL, LARGE };
 	int deaths = 0;
