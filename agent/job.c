@@ -154,7 +154,9 @@ job_report(const struct job *j, struct buf *out)
 		const struct outcome *o = &j->rcpts[i];
 
 		msg_outcome_put(&list, &(struct msg_outcome){
-		    .index = o->rcpt.index, .status = (uint8_t)o->status, .action = (uint8_t)o->action,
+		    .index = o->rcpt.index,
+		    .status = (uint8_t)(j->damaged && !o->final ? RCPT_DAMAGED : o->status),
+		    .action = (uint8_t)o->action,
 		    .esc = str_of(o->esc), .text = buf_str(&o->text), .mta = buf_str(&o->mta),
 		    .diag = buf_str(&o->diag) });
 	}
@@ -189,7 +191,7 @@ job_envelope(struct job *j, const struct spool_msg **m)
 }
 
 struct opening {
-	const struct job *j;
+	struct job       *j;
 	int              *fd;
 };
 
@@ -198,11 +200,20 @@ open_content(void *arg)
 {
 	struct opening *o = arg;
 
-	return spool_open_content(o->j->spool, (enum spool_dir)o->j->m.dir, o->j->m.id, o->fd);
+	enum err e;
+
+	TRY(spool_open_content(o->j->spool, (enum spool_dir)o->j->m.dir, o->j->m.id, o->fd));
+	e = spool_check_content(*o->fd, o->j->m.id);
+	if (e == OK)
+		return OK;
+	o->j->damaged = e == E_CORRUPT;
+	close(*o->fd);
+	*o->fd = -1;
+	return e;
 }
 
 enum err
-job_content(const struct job *j, int *fd)
+job_content(struct job *j, int *fd)
 {
 	return task_offload(open_content, &(struct opening){ j, fd });
 }
@@ -228,7 +239,7 @@ read_heading(void *arg)
 }
 
 enum err
-job_header(const struct job *j, struct buf *header)
+job_header(struct job *j, struct buf *header)
 {
 	struct heading h = { .j = j, .fd = -1, .text = header };
 	enum err e;

@@ -36,6 +36,7 @@ struct job {
 	struct wall          begun, ready;
 	enum site_state      site;                     /* how the destination itself behaved; UNKNOWN at first */
 	struct buf           site_text;
+	bool                 damaged;                  /* the message is not what was committed: qmgr is to set it aside */
 };
 
 /* Take a DELIVER record apart; frame must outlive the job.  E_IPC. */
@@ -63,8 +64,8 @@ void     job_report(const struct job *j, struct buf *out);
  * A job whose message has not MF_DSN rarely needs it. */
 WAITS enum err job_envelope(struct job *j, const struct spool_msg **m) MUST_USE;
 /* The header of the message, or its first header_size_limit bytes; into an empty buf, whose ceiling is set. */
-WAITS enum err job_header(const struct job *j, struct buf *header) MUST_USE;
-/* The content, open for reading: [m.content_at, m.content_at + m.size). */
-WAITS enum err job_content(const struct job *j, int *fd) MUST_USE;
+WAITS enum err job_header(struct job *j, struct buf *header) MUST_USE;
+/* The content, found undamaged and open for reading: [m.content_at, m.content_at + m.size).  E_CORRUPT: see damaged. */
+WAITS enum err job_content(struct job *j, int *fd) MUST_USE;
 
 #endif

@@ -8,7 +8,7 @@
 #include "util/log.h"
 
 enum {
-	RETRY_SECONDS = 1,
+	RECONNECT_MS = 200,                            /* mail taken meanwhile waits for qmgr's sweep */
 	CONNECT_SECONDS = 10,
 	FRAME_MAX = 64 << 10,                          /* qmgr has nothing to say but HELLO */
 	NOTICE_MAX = 16 << 20,
@@ -83,7 +83,7 @@ keep_channel(void *arg)
 			log_debug("qmgr: %s", err_why());
 		}
 		if (e != E_STOPPED)
-			e = task_sleep(time_after(time_now(), RETRY_SECONDS));
+			e = task_sleep(time_after_ms(time_now(), RECONNECT_MS));
 	}
 }
 

@@ -259,7 +259,8 @@ MESSAGE_PARTS(M)
 
 /* PASSED is not an end: another transport is to deliver it, text names that and its next hop ("lmtp:unix:private/lmtp").  Only for the
  * recipient of a delivery of one. */
-enum rcpt_status { RCPT_SENT, RCPT_DEFERRED, RCPT_BOUNCED, RCPT_PASSED };
+/* DAMAGED: deferred, because the message is not what was committed; qmgr looks itself, and sets it aside. */
+enum rcpt_status { RCPT_SENT, RCPT_DEFERRED, RCPT_BOUNCED, RCPT_PASSED, RCPT_DAMAGED };
 /* Who tells the sender that it was sent, if he wants to know (RFC 3461 section 5.2): DELIVERED: we do; RELAYED: we do, the next
  * host knows no DSN; PASSED: the next host has taken that over; EXPANDED: we do, it went on to other addresses.  The rest are what
  * notices say of others: DELIVERABLE and UNDELIVERABLE of those that were only tried (MF_VERIFY). */

@@ -10,11 +10,12 @@
 #include "pickup/take.h"
 #include "util/log.h"
 
-enum { AT_ONCE = 16, LOOK_SECONDS = 60, EVENTS = 16 << 10 };
+enum { AT_ONCE = 16, LOOK_SECONDS = 60, AGAIN_SECONDS = 2, EVENTS = 16 << 10 };
 
 static struct {
 	struct pickup pickup;
 	struct tasks takers;
+	bool left; /* something that could not be taken in and is to be tried again soon */
 	uint64_t *ids; /* what there is to do */
 	size_t n, cap, next;
 } work;
@@ -41,7 +42,7 @@ taker(void *arg)
 {
 	(void)arg;
 	while (work.next < work.n && !task_stopping() && service_phase() == PHASE_RUN)
-		take(&work.pickup, work.ids[work.next++]);
+		work.left |= !take(&work.pickup, work.ids[work.next++]);
 }
 
 /* Take in all that is there now, several at a time, so that they share the disk's time. */
@@ -49,7 +50,8 @@ static WAITS void
 sweep(void)
 {
 	work.n = work.next = 0;
-	if (task_offload(list, work.pickup.spool) != OK)
+	work.left = task_offload(list, work.pickup.spool) != OK;
+	if (work.left)
 		log_warn("%s", err_why());
 	for (size_t i = 0; i < AT_ONCE && i < work.n; i++)
 		if (task_start(&work.takers, "take", taker, NULL) == NULL)
@@ -82,7 +84,7 @@ watch_maildrop(void)
 static WAITS enum err
 wait_for_more(int fd)
 {
-	struct time limit = time_after(time_now(), LOOK_SECONDS);
+	struct time limit = time_after(time_now(), work.left ? AGAIN_SECONDS : LOOK_SECONDS);
 	char *events;
 	bool any = false;
 	enum err e;

@@ -140,7 +140,7 @@ give_back(struct taking *t)
 		log_warn("%s: %s", t->qid, err_why());
 }
 
-static WAITS void
+static WAITS bool
 take_open(struct taking *t)
 {
 	enum err e;
@@ -161,18 +161,20 @@ take_open(struct taking *t)
 	header_scan_fini(&t->header);
 	content_reader_fini(&t->content);
 	dropped_close(&t->d);
+	return e == OK || e == E_TOOBIG;
 }
 
-void
+bool
 take(struct pickup *p, uint64_t id)
 {
 	struct taking t = { .p = p, .drop = id, .text = BUF(TEXT_MAX) };
 	char name[QID_TEXT];
 	enum err e = task_offload(open_drop, &t);
+	bool done = true;
 
 	qid_text(id, name);
 	if (e == OK) {
-		take_open(&t);
+		done = take_open(&t);
 	} else if (e == E_EOF) {
 		log_info("maildrop/%s: removed: %s", name, err_why());
 		(void)!task_offload(remove_drop, &t);
@@ -182,6 +184,8 @@ take(struct pickup *p, uint64_t id)
 		(void)!task_offload(set_drop_aside, &t);
 	} else if (e != E_BUSY && e != E_NOENT) {
 		log_warn("maildrop/%s: %s", name, err_why());
+		done = false;
 	}
 	buf_free(&t.text);
+	return done;
 }

@@ -13,7 +13,7 @@ enum {
 	TIDY_SECONDS = 10,
 };
 
-enum work { WORK_RECORD, WORK_MOVE, WORK_REMOVE };
+enum work { WORK_RECORD, WORK_CHECK, WORK_MOVE, WORK_REMOVE };
 
 struct job {
 	struct batch_item item;
@@ -24,12 +24,31 @@ struct job {
 	struct buf records;
 };
 
+/* E_CORRUPT: it was damaged, and is out of the way. */
+static enum err
+set_aside_if_damaged(struct spool *s, uint64_t id, enum spool_dir d)
+{
+	struct spool_view v;
+	char why[ERR_WHY_MAX], text[QID_TEXT];
+	enum err e = spool_read(s, d, id, true, &v);
+
+	spool_view_fini(&v);
+	if (e != E_CORRUPT)
+		return e;
+	snprintf(why, sizeof why, "%s", err_why());
+	TRY(spool_move(s, id, d, SPOOL_CORRUPT));
+	log_error("%s: damaged, set aside in %s: %s", qid_text(id, text), spool_dir_name(SPOOL_CORRUPT), why);
+	return fail(E_CORRUPT, "%s", why);
+}
+
 static enum err
 work(struct spool *s, struct job *j, enum spool_dir d)
 {
 	switch (j->work) {
 	case WORK_RECORD:
 		return spool_append(s, d, j->id, buf_str(&j->records), j->durable);
+	case WORK_CHECK:
+		return set_aside_if_damaged(s, j->id, d);
 	case WORK_MOVE:
 		return d == j->to ? OK : spool_move(s, j->id, d, j->to);
 	case WORK_REMOVE:
@@ -92,17 +111,18 @@ try_later(void *arg)
 	free(j);
 }
 
-/* Its file is nowhere: nothing can be delivered, nor anything written down.  Only what is just
+/* Its file is nowhere, or was just set aside: nothing can be delivered, nor anything written down.  Only what is just
  * being told to the sender is left alone. */
 static void
-is_lost(uint64_t id)
+is_lost(uint64_t id, bool set_aside)
 {
 	struct message *m = sched_find(qmgr.sched, id);
 	char text[QID_TEXT];
 
-	if (m == NULL || sched_in_flight(m) > 0 || sched_noticing(m))
+	if (m == NULL || sched_in_flight(m) > 0 || (sched_noticing(m) && !set_aside))
 		return;
-	log_error("%s: its file has vanished from the queue; it is given up", qid_text(id, text));
+	if (!set_aside)
+		log_error("%s: its file has vanished from the queue; it is given up", qid_text(id, text));
 	sched_forget(qmgr.sched, m);
 }
 
@@ -111,15 +131,16 @@ done(struct batch_item *item)
 {
 	struct job *j = container_of(item, struct job, item);
 	char id[QID_TEXT];
-	bool failed = item->result != OK && item->result != E_NOENT;
+	bool set_aside = j->work == WORK_CHECK && item->result == E_CORRUPT;
+	bool failed = item->result != OK && item->result != E_NOENT && !set_aside;
 
 	qid_text(j->id, id);
 	if (--qmgr.disk_busy == 0)
 		wait_wake_all(&qmgr.disk_idle);
 	if (failed)
 		log_warn("%s: %s", id, item->why);
-	if (j->work != WORK_REMOVE && item->result == E_NOENT) {
-		is_lost(j->id);
+	if (set_aside || (j->work != WORK_REMOVE && item->result == E_NOENT)) {
+		is_lost(j->id, set_aside);
 	} else if (j->work == WORK_MOVE) {
 		qmgr_event();
 		sched_moved(qmgr.sched, j->id, failed ? j->from : j->to);
@@ -225,6 +246,12 @@ disk_record(uint64_t id, enum spool_dir d, struct str records, bool durable)
 	j->records = BUF(records.n + 1);
 	ENSURE(buf_add(&j->records, records));
 	post(j);
+}
+
+void
+disk_check(uint64_t id, enum spool_dir d)
+{
+	post(job(WORK_CHECK, id, d));
 }
 
 void

@@ -226,4 +226,6 @@ notice_answer(struct peer *p, const struct msg_bounced *b)
 	}
 	n->peer = NULL;
 	n->not_before = time_after(time_now(), RETRY_SECONDS);
+	if (b->err == E_CORRUPT)
+		disk_check(n->id, SPOOL_INCOMING);
 }

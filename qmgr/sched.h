@@ -116,6 +116,8 @@ struct sched_do {
 	/* A notice of what sched_notice() lists is due; answered by sched_noticed().  One at a time for each message.  False: there is
 	 * nobody to tell. */
 	bool (*notice)(void *arg, const struct message *m, enum notice_kind kind);
+	/* An agent found its content damaged: look, and sched_forget() it if that is so. */
+	void (*damaged)(void *arg, const struct message *m);
 	/* Rename; answered by sched_moved().  No delivery of it is begun before that. */
 	void (*move)(void *arg, const struct message *m, enum spool_dir to);
 	/* Where mail to addr goes by now: asked whenever a recipient is to be tried again.  False: that cannot be said at once; then reroute

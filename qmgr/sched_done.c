@@ -186,6 +186,8 @@ apply_outcome(struct sched *s, struct parcel *g, const struct msg_outcome *o, in
 		record_rcpt(s, m, r, JRN_T_BOUNCED, 0);
 	} else {
 		rcpt_tried(m, r);
+		if (o->status == RCPT_DAMAGED)
+			s->verbs->damaged(s->arg, m);
 		record_rcpt(s, m, r, JRN_T_DEFERRED, next_try);
 	}
 }

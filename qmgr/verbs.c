@@ -133,6 +133,16 @@ move(void *arg, const struct message *m, enum spool_dir to)
 }
 
 static void
+damaged(void *arg, const struct message *m)
+{
+	struct sched_msg v;
+
+	(void)arg;
+	sched_view(m, &v);
+	disk_check(v.id, v.dir);
+}
+
+static void
 remove_message(void *arg, const struct message *m)
 {
 	struct sched_msg v;
@@ -150,6 +160,7 @@ const struct sched_do qmgr_verbs = {
 	.lost = lost,
 	.expired = expired,
 	.notice = notice,
+	.damaged = damaged,
 	.move = move,
 	.remove = remove_message,
 	.route = route_now,

@@ -25,6 +25,8 @@ struct opening {
 	struct body              *body;
 };
 
+enum { ENVELOPE_MAX = 4 << 10 };                       /* of a message that is read in one go */
+
 static enum err
 open_and_read(void *arg)
 {
@@ -34,6 +36,7 @@ open_and_read(void *arg)
 
 	if (b->fd < 0)
 		TRY(spool_open_content(o->spool, (enum spool_dir)o->m->dir, o->m->id, &b->fd));
+	TRY(spool_check_content(b->fd, o->m->id));
 	if (b->size > SMALL)
 		return OK;
 	buf_clear(&b->text);
@@ -49,16 +52,20 @@ static bool
 read_at_once(struct opening *o)
 {
 	struct body *b = o->body;
-	struct iovec v;
+	char head[CONTENT_HEAD], envelope[ENVELOPE_MAX];
+	struct iovec v[] = {
+		{ head, sizeof head }, { envelope, (size_t)b->at - sizeof head }, { NULL, (size_t)b->size }
+	};
 
-	if (b->size > SMALL || spool_open_content(o->spool, (enum spool_dir)o->m->dir, o->m->id, &b->fd) != OK)
+	if (b->size > SMALL || b->at < sizeof head || b->at > ENVELOPE_MAX)
 		return false;
-	v.iov_base = buf_room(&b->text, (size_t)b->size);
-	v.iov_len = (size_t)b->size;
-	if (preadv2(b->fd, &v, 1, (off_t)b->at, RWF_NOWAIT) != (ssize_t)b->size)
+	if (spool_open_content(o->spool, (enum spool_dir)o->m->dir, o->m->id, &b->fd) != OK)
+		return false;
+	v[2].iov_base = buf_room(&b->text, (size_t)b->size);
+	if (preadv2(b->fd, v, 3, 0, RWF_NOWAIT) != (ssize_t)(b->at + b->size))
 		return false;
 	buf_grew(&b->text, (size_t)b->size);
-	return true;
+	return spool_content_matches(head, o->m->id, buf_str(&b->text)) == OK;
 }
 
 enum err

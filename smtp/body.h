@@ -16,7 +16,8 @@ struct body {
 	uint32_t        flags;                         /* MF_ */
 };
 
-/* Open, and read what is small.  E_NOENT, E_IO, E_EOF (shorter than it should be): nothing may be sent. */
+/* Open, and read what is small.  E_NOENT, E_IO, E_CORRUPT (it is not what was committed): nothing may be
+ * sent. */
 WAITS enum err body_open(struct spool *s, const struct msg_deliver *m, struct body *b) MUST_USE;
 void           body_close(struct body *b);
 /* Has it lines that must be broken? */

@@ -223,6 +223,7 @@ delivery_run(struct job *j)
 		struct buf why = BUF(0);
 
 		(void)buf_printf(&why, "cannot read the message: %s", err_why());
+		j->damaged = e == E_CORRUPT;
 		job_all(j, RCPT_DEFERRED, "4.3.0", buf_cstr(&why));
 		buf_free(&why);
 	} else if (!try_kept(d) || job_open(j)) {

@@ -323,6 +323,35 @@ spool_open_content(struct spool *s, enum spool_dir d, uint64_t id, int *fd)
 }
 
 enum err
+spool_check_content(int fd, uint64_t id)
+{
+	struct peek *k = mem_grow(NULL, sizeof *k);
+	enum err e;
+
+	k->id = id;
+	k->fd = fd;
+	e = read_first(k, "content");
+	if (e == OK)
+		e = check(k);
+	if (e == OK)
+		e = check_content_crc(k);
+	free(k);
+	return e == E_EOF ? fail(E_CORRUPT, "the end is missing") : e;
+}
+
+enum err
+spool_content_matches(const char head[CONTENT_HEAD], uint64_t id, struct str content)
+{
+	struct layout_header h;
+
+	if (!layout_header_get(head, &h) || h.id != id)
+		return fail(E_CORRUPT, "the header is damaged");
+	if (h.size != content.n || crc32c(0, content.p, content.n) != h.content_crc)
+		return fail(E_CORRUPT, "the content is damaged");
+	return OK;
+}
+
+enum err
 spool_find(struct spool *s, uint64_t id, enum spool_dir *d)
 {
 	static const enum spool_dir places[] = { SPOOL_INCOMING, SPOOL_DEFERRED, SPOOL_HOLD, SPOOL_CORRUPT };

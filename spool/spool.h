@@ -153,6 +153,11 @@ enum err spool_open_content(struct spool *s, enum spool_dir d, uint64_t id, int 
 /* A message file anywhere, all of it checked: what it says, its journal (as spool_history(); NULL: not wanted), and it open for reading,
  * which is the caller's to close.  Errors as of spool_read(). */
 enum err spool_read_file(const char *path, struct spool_view *v, struct buf *history, int *fd) MUST_USE;
+/* Is the content still what was committed?  Reads all of it.  E_CORRUPT: no.  Whoever hands content on asks this first (R2.2), or
+ * compares what it read itself with what the first CONTENT_HEAD bytes of the file say its CRC32C must be. */
+enum { CONTENT_HEAD = 64 };
+enum err spool_check_content(int fd, uint64_t id) MUST_USE;
+enum err spool_content_matches(const char head[CONTENT_HEAD], uint64_t id, struct str content) MUST_USE;
 
 /* Content piece by piece, in a task.  fd stays the caller's. */
 struct content_reader { int fd; uint64_t at, left; struct buf piece; };

@@ -207,8 +207,9 @@ sys_pwrite(int fd, const void *p, size_t n, off_t at)
 	return m < 0 ? -1 : pwrite(fd, p, (size_t)m, at);
 }
 
-/* An XFS that shuts itself down (its log cannot be written) in the middle of a sync throws away what was to be synced, and may
- * then call the sync a success, as nothing is left to be done.  It does answer every fstat() with EIO from just before that. */
+/* An XFS that shuts itself down (its log cannot be written) in the middle of a sync throws away what was to be
+ * synced, and may then call the sync a success, as nothing is left to be done.  It does answer every fstat() with EIO
+ * from just before that. */
 static int
 confirmed(int fd, int rc)
 {

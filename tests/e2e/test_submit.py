@@ -150,3 +150,11 @@ def test_kill_pickup_and_nothing_is_lost():
     want = {f"u{i}-{j}@example.org" for i in range(4) for j in range(10)}
     house.wait_until(lambda: {r for g in s.messages for r in g.rcpts} == want, 60)
     house.wait_until(lambda: not m.files("maildrop"))
+
+
+def test_what_could_not_be_taken_in_is_tried_again_soon():
+    s, m = world(env={"POSTROAD_FAULT": "pickup:fsync:1:EIO"})
+    sendmail(m, "bob@example.org")
+    s.wait(1, seconds=15)
+    m.wait_log("waits in maildrop")
+    house.wait_until(lambda: not m.files("maildrop"))

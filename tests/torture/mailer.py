@@ -89,8 +89,8 @@ class Client:
         bad = [r for r in replies[:-1] if not r.startswith(b"250")]
         if bad or not replies[-1].startswith(b"354"):
             raise Refused((bad or replies[-1:])[0].decode(errors="replace").strip())
+        sent()                                           # no sync of it can have begun before
         self.sock.sendall(plan.text.replace(b"\n.", b"\n..") + b".\r\n")
-        sent()
         return self.expect(b"250").split()[-1].decode()
 
     def close(self):

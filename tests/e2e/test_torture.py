@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small slice of each torture suite (tests/torture), and what they have found."""
+import os, sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "torture"))
+import damage, faults, house, killstorm
+
+
+def test_damaged_files_are_set_aside_and_the_others_arrive():
+    w = damage.World()
+    todo = [c for i, c in enumerate(damage.cases(w, 97)) if c.what[0] != "good" or i % 9 == 0]
+    w.batch(todo)
+    assert not w.bad and w.sums["set aside"] > 10 and w.sums["delivered"] > 5, f"{w.sums} {w.bad[:5]}"
+
+
+def test_the_damage_suite_notices_changed_content():
+    damage.control()
+
+
+def test_a_damaged_content_is_neither_delivered_nor_returned():
+    """Small and large, to a remote host, to a mailbox, and in a notice."""
+    w = damage.World()
+    todo = [damage.Case(w, "deferred", ("flip", 300, 1)), damage.Case(w, "deferred", ("flip", 90_000, 1), size=100_000),
+            damage.Case(w, "incoming", ("flip", 300, 1), rcpt=f"{w.user}@mx.test"),
+            damage.Case(w, "incoming", ("flip", 300, 1), rcpt="nobody-there@mx.test")]
+    w.batch(todo)
+    assert not w.bad and w.sums["set aside"] == 4 and not w.sink.messages, f"{w.sums} {w.bad}"
+
+
+def test_a_fault_at_some_calls_of_smtpd_and_qmgr():
+    w = faults.World()
+    cells = [("smtpd", "fsync", "EIO", True), ("smtpd", "fstat", "EIO", True), ("smtpd", "openat", "EMFILE", True), ("smtpd", "write", "SHORT", False),
+             ("qmgr", "unlinkat", "KILL", False), ("smtp", "connect", "EAGAIN", False), ("master", "fork", "EAGAIN", False)]
+    for role, call, error, onwards in cells:
+        steps, bad = w.cell(role, False, call, error, onwards, 2)
+        assert not bad, f"{role} {call} {error}: {bad}"
+    assert w.steps >= len(cells) - 2
+
+
+def test_a_short_kill_storm():
+    s = killstorm.Storm(rate=60)
+    s.rage(12, (0.05, 0.25))
+    assert s.check()["acknowledged"] > 20
+
+
+for fn in list(globals().values()):
+    if getattr(fn, "__name__", "").startswith("test_"):
+        fn.slow = 8
