@@ -73,7 +73,7 @@ def test_a_server_that_dies_in_the_middle_of_its_answers():
     m.wait_log(rf"{qid}: to=<two@example\.org>, .*dsn=4\.4\.2, status=deferred \(lost connection with .* while sending end of data -- "
                r"message may be sent more than once\)")
     m.empty()
-    assert sorted(r for g in s.messages for r in g.rcpts) == ["one@example.org", "two@example.org"]
+    house.wait_until(lambda: sorted(r for g in s.messages for r in g.rcpts) == ["one@example.org", "two@example.org"])
 
 
 def test_a_server_that_is_not_there_is_waited_for():
