@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Could this host be used by strangers to send mail anywhere?  Asked of what smtpd asks:
- * nets_match() with mynetworks, and the classes of addresses that are taken from anybody. */
+ * nets_match() with mynetworks, and the router's classes of addresses that are taken from anybody. */
 #include <stdio.h>
 
 #include "cmd/check.h"
@@ -41,15 +41,19 @@ check_strangers(struct check *k)
 static void
 check_domains(struct check *k)
 {
-	static const char *const settings[] = { "mydestination",
-		"virtual_alias_domains or virtual_mailbox_domains", "relay_domains" };
-	enum route_class class = route_class(k->p, STR("postroad-check.invalid"));
+	enum route_class class = ROUTE_DEFAULT;
+	struct router *r = NULL;
+	enum err e = router_open(k->p, k->c->dir, &r);
 
-	if (class != ROUTE_DEFAULT)
+	if (e == OK)
+		e = router_class(r, STR("postroad-check.invalid"), &class);
+	if (e != OK)
+		check_error(k, "which domains are ours cannot be told: %s", err_why());
+	else if (class != ROUTE_DEFAULT)
 		check_error(k,
-		    "open relay: %s takes mail for any domain, also from strangers; list your own "
-		    "domains only",
-		    settings[class]);
+		    "%s: open relay: strangers may send mail to any domain; list your own domains only",
+		    check_place(k, route_class_list(class)));
+	router_close(&r);
 }
 
 void
