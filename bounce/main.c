@@ -34,6 +34,8 @@ open_message(void *arg)
 
 	if (e == E_NOENT && spool_find(bounce.spool, t->what.id, &dir) == OK)
 		e = spool_open_content(bounce.spool, dir, t->what.id, &t->fd);
+	if (e == OK)
+		e = spool_check_content(t->fd, t->what.id);
 	if (e == OK && (t->what.flags & MF_DSN)) {
 		e = spool_read(bounce.spool, dir, t->what.id, false, &t->view);
 		t->viewed = e == OK;

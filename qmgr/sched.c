@@ -107,8 +107,6 @@ sched_forced(const struct message *m)
 	return m->forced;
 }
 
-}
-
 static const struct parcel *
 rcpt_parcel(const struct message *m, uint32_t i)
 {

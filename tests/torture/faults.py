@@ -251,8 +251,9 @@ class World:
                     fresh.add((self.n, "ok"))
                 next_one = time.monotonic() + (0.5 if fresh else 0.05)
             self.look()
-            if fresh & self.got:
-                return time.monotonic() - began
+            took = time.monotonic() - began
+            if fresh & self.got and took <= WELL:
+                return took
             time.sleep(0.005)
         return None
 

@@ -56,11 +56,15 @@ class Storm:
             self.settle()
             print(f"{self.check()}", file=sys.stderr, flush=True)
 
-    def settle(self, seconds=90):
-        try:
-            house.wait_until(lambda: not self.ledger.owed(), seconds, 0.1)
-        except AssertionError:
-            pass
+    def settle(self, patience=60):
+        """Wait for all that is owed, as long as something still comes; how much does not."""
+        owed, since = len(self.ledger.owed()), time.monotonic()
+        while owed and time.monotonic() - since < patience:
+            time.sleep(0.1)
+            now = len(self.ledger.owed())
+            if now < owed:
+                owed, since = now, time.monotonic()
+        return owed
 
     def unexcused(self):
         bad, allowed = [], 0
