@@ -115,3 +115,22 @@ def test_removed_it_is_gone_and_purged_it_says_what_mail_it_leaves():
     said = m.sh("apt-get -q -y purge postroad")
     assert "undelivered" not in said and m.sh("ls /var/spool/postroad 2>&1; true").count("No such file") == 1, said
     assert processes(m) == []
+
+
+def test_by_hand_as_install_says():
+    """The lines of INSTALL, word for word, on a tree that was built: accounts, make install, newaliases, check, systemd."""
+    with open(f"{machine.ROOT}/INSTALL") as f:
+        by_hand = f.read().split("\nBy hand\n")[1].split("\nA second instance")[0]
+    steps = dict(re.findall(r"(?ms)^(\d)\. (.*?)(?=^\d\. |\Z)", by_hand))
+    m = machine.Machine(installed=False)
+    m.sh("printf 'postmaster: root\\n' >/etc/aliases; useradd -m bob")
+    machine.run("cp", "-a", f"{machine.ROOT}/build/deb/postroad", f"{m.root}/root/tree")
+    for number in "2345":
+        # What follows "or" is for hosts without systemd.
+        for line in re.findall(r"(?m)^\t(.*)", re.split(r"(?m)^   or\b", steps[number])[0]):
+            m.sh(f"cd tree && {line.split('   #')[0]}", limit=300)
+    assert m.sh("systemctl is-active postroad") == "active\n"
+    m.sh("printf 'Subject: by hand\\n\\nhello\\n' | sendmail bob", user="bob")
+    m.wait_for("grep -q 'Subject: by hand' /var/mail/bob")
+    assert "POSTROAD(7)" in m.sh("man -P cat 7 postroad")
+    assert m.sh("stat -c '%a %G' /usr/sbin/postdrop") == "2755 postdrop\n"
