@@ -35,8 +35,9 @@ notices_at_end(const struct sched *s, uint32_t flags, const struct ending *e)
 		return bit(NOTICE_REPORT);
 	if (e->failed && !e->noticed && wants(e->notify, NOTIFY_FAILURE))
 		due |= bit(NOTICE_FAILURE);
-	if (!e->failed && !e->noticed && e->action != ACTION_PASSED &&
-	    (wants(e->notify, NOTIFY_SUCCESS) ||
+	/* Where the next host tells of success, it knows nothing of our warning. */
+	if (!e->failed && !e->noticed &&
+	    ((wants(e->notify, NOTIFY_SUCCESS) && e->action != ACTION_PASSED) ||
 		(s->settings.confirm_delay && e->warned && wants(e->notify, NOTIFY_DELAY))))
 		due |= bit(NOTICE_SUCCESS);
 	return told ? due | bit(NOTICE_REPORT) : due;
