@@ -251,7 +251,7 @@ mail_that_was_told_to_expire_is_returned_when_it_enters(void)
 	up(1);
 	CHECK(sched_enter(w.s, &m, &r, 1));
 	CHECK(w.nbounces == 1 && w.nflights == 0);
-	CHECK(sched_failed(sched_find(w.s, 1), 0, &f) && f.expired);
+	CHECK(sched_notice(sched_find(w.s, 1), 0, &f) && f.expired);
 	CHECK_STR(f.text, "message expired by the administrator");
 	m = (struct sched_msg){ .id = 2, .sender = STR("a@b"), .dir = SPOOL_HOLD, .forced = true };
 	CHECK(sched_enter(w.s, &m, &r, 1));
