@@ -133,7 +133,8 @@ check_role(struct peer *p, struct str role)
 {
 	p->trusted = p->uid == 0 || p->uid == qmgr.service->uids[identity_of(role)];
 	if (!p->trusted && kind_of(role) != PEER_CMD)
-		return fail(E_PERM, "a process of uid %u may not talk to qmgr as %.*s", (unsigned)p->uid, STR_ARG(role));
+		return fail(E_PERM, "a process of uid %u may not talk to qmgr as %.*s", (unsigned)p->uid,
+		    STR_ARG(role));
 	return OK;
 }
 
