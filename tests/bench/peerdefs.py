@@ -72,12 +72,11 @@ class Postroad(Peer):
         if self.profile == "nosync": c.update(spool_sync="none")
         if self.opt.get("hold") or self.opt.get("defer"): c.update(defer_transports="smtp")
         if self.opt.get("multi") or self.opt.get("dead"):
-            c.pop("relayhost")
-            c.update(dns_config_file=self.dir + "/zones.conf", smtp_tcp_port=str(SINKPORT), inet_protocols="ipv4")
-            with open(self.dir + "/zones.conf", "w") as f:
-                f.write('local-zone: "test." transparent\n')
-                f.writelines(f'local-data: "d{i}.rcpt.test. A 127.0.0.{i + 1}"\n' for i in range(50))
-                f.write('local-data: "rcpt.test. A 127.0.0.1"\n')
+            c.update(transport_maps=f"texthash:{self.dir}/transport")
+            with open(self.dir + "/transport", "w") as f:
+                f.writelines(f"d{i}.rcpt.test smtp:[127.0.0.{i + 1}]:{SINKPORT}\n" for i in range(50) if self.opt.get("multi"))
+                f.writelines(f"d{i}.dead.test smtp:[127.0.0.{i + 2}]:{DEADPORT}\n" for i in range(50) if self.opt.get("dead"))
+                if self.opt.get("dead"): f.write(f"dead.test smtp:[127.0.0.2]:{DEADPORT}\n")
         c.update(self.opt.get("conf", {}))
         with open(self.dir + "/main.cf", "w") as f: f.writelines(f"{k} = {v}\n" for k, v in c.items())
         with open(self.dir + "/master.cf", "w") as f:
