@@ -107,7 +107,7 @@ hits(int call, bool *shorten)
 		return false;
 	atomic_fetch_add(&c->fired, 1);
 	if (c->action == ACT_KILL) {
-		kill(getpid(), SIGKILL);
+		raise(SIGKILL); /* what the sandbox lets every process do */
 		for (;;)
 			pause();
 	}
