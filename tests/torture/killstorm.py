@@ -69,7 +69,7 @@ class Storm:
     def unexcused(self):
         bad, allowed = [], 0
         for (n, i), first, again in self.ledger.copies():
-            gone = self.ledger.gone.get(self.ledger.acked[n][2]) if n in self.ledger.acked else None
+            gone = self.ledger.removed(n, first)
             if any(first <= dead + FLIGHT and k <= again and first >= k - RECORDED and not (gone and gone < k) for k, dead in self.kills):
                 allowed += 1
             elif n in self.ledger.acked:                             # the others the client may have sent again

@@ -302,7 +302,7 @@ class LogWatch:
 # -- the ledger --
 
 class Ledger:
-    """acked: {n: (sent, acknowledged, qid)}; got and notices: {(n, i): [time, ...]}; gone: {qid: time}.  All times monotonic."""
+    """acked: {n: (sent, acknowledged, qid)}; got and notices: {(n, i): [time, ...]}; gone: {qid: [time, ...]}.  All times monotonic."""
 
     def __init__(self, directory):
         self.sent_path, self.got_path, self.gone_path = (f"{directory}/{f}" for f in ("sent", "got", "gone"))
@@ -341,7 +341,7 @@ class Ledger:
             else:
                 self.notices.setdefault(key, []).append(float(w[3]))
         for w in self.lines(self.gone_path):
-            self.gone.setdefault(w[1], float(w[2]))
+            self.gone.setdefault(w[1], []).append(float(w[2]))
         return self
 
     def owed(self):
@@ -349,6 +349,10 @@ class Ledger:
         self.read()
         self.missing -= {k for k in self.missing if k in (self.notices if kinds_of(k[0])[k[1]] == "no" else self.got)}
         return self.missing
+
+    def removed(self, n, after):
+        """When message n was seen to be removed, first after that moment; None: it was not."""
+        return min((t for t in self.gone.get(self.acked[n][2], ()) if t >= after), default=None) if n in self.acked else None
 
     def copies(self):
         """(key, earlier, later) for each copy after the first."""

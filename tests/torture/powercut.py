@@ -157,7 +157,7 @@ class Trial:
         bad, allowed = [], 0
         commits = [(off, dead, self.ledger.last_commit(off)) for off, dead in self.cuts]
         for (n, i), first, again in self.ledger.copies():
-            gone = self.ledger.gone.get(self.ledger.acked[n][2]) if n in self.ledger.acked else None
+            gone = self.ledger.removed(n, first)
             if any(first <= dead and off < again and self.excused(first, gone, off, commit) for off, dead, commit in commits):
                 allowed += 1
             elif n in self.ledger.acked:                             # the others the client may have sent again
