@@ -47,7 +47,7 @@ static const char base[] =
 static const char files[] =
     "mkdir mkdirat unlink unlinkat rename renameat renameat2 link linkat truncate "
     "ftruncate fallocate chmod fchmod fchmodat fsync fdatasync syncfs sync_file_range "
-    "utimensat copy_file_range";
+    "utimensat copy_file_range fchownat"; /* fchownat: what root makes is given to the spool's owner */
 static const char accounts[] =
     "getxattr lgetxattr fgetxattr listxattr name_to_handle_at memfd_create";
 static const char programs[] =
