@@ -50,7 +50,7 @@ def test_a_fresh_installation_works_as_it_is():
     assert m.sh("systemctl is-enabled postroad; systemctl is-active postroad") == "enabled\nactive\n"
     assert "takes and delivers mail; configuration /etc/postroad, generation 1" in m.sh("systemctl status postroad --no-pager")
     assert m.sh("stat -c '%a %U %G' /usr/sbin/postdrop /var/spool/postroad/maildrop /var/lib/postroad") == \
-        "2755 root postdrop\n1770 postroad postdrop\n700 postroad postroad\n"
+        "2755 root postdrop\n1770 postroad postdrop\n710 postroad postroad\n"
     for name in ("/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/mailq", "/usr/bin/newaliases", "/usr/sbin/postconf"):
         assert m.sh(f"readlink -f {name}") == "/usr/sbin/postroad\n", name
     for name in ("postroad", "postroad-in", "postroad-q", "postroad-out"):
