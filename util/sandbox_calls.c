@@ -361,8 +361,8 @@ sandbox_calls(const struct sandbox *s)
 	if (rc == 0)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
-	/* Containers and emulators forbid it, or do not know it.  Without no_new_privs it takes CAP_SYS_ADMIN, which a unit of
-	 * systemd rightly leaves out; the library's word for that is ECANCELED. */
+	/* Containers and emulators forbid it, or do not know it.  Without no_new_privs it takes CAP_SYS_ADMIN, which
+	 * a unit of systemd rightly leaves out; the library's word for that is ECANCELED. */
 	if ((s->programs && rc == -ECANCELED) || rc == -EPERM || rc == -EACCES || rc == -ENOSYS ||
 	    rc == -EINVAL) {
 		log_debug("sandbox: system calls are not filtered: %s", strerror(-rc));
