@@ -239,6 +239,12 @@ sync_all(struct spool *s, struct lane *l, struct list *items)
 {
 	enum err r = sys_syncfs(l->root) == 0 ? OK : fail_errno("syncfs %s", s->path);
 
+	/* Only a regular file tells for sure that the file system outlived it. */
+	EACH(items, e)
+		if (is_for_sync(e)) {
+			r = r == OK && sys_alive(e->fd) != 0 ? fail_errno("write after syncfs") : r;
+			break;
+		}
 	EACH(items, e) {
 		if (!is_for_sync(e))
 			continue;

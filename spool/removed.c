@@ -63,7 +63,8 @@ open_file(struct spool *s, struct removed *r)
 	if (r->fd < 0)
 		return fail_errno("open %s", files[turn ? other : now]);
 	r->opened = time_now();
-	return spool_give(s, files[turn ? other : now]);
+	TRY(spool_give(s, files[turn ? other : now]));
+	return at[turn ? other : now] >= 0 ? OK : spool_sync_dir(s, SPOOL_REDO);
 }
 
 /* A crash takes notes that are not durable, and those messages are delivered again: R6.3. */

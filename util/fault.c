@@ -207,17 +207,24 @@ sys_pwrite(int fd, const void *p, size_t n, off_t at)
 	return m < 0 ? -1 : pwrite(fd, p, (size_t)m, at);
 }
 
-/* An XFS that shuts itself down (its log cannot be written) in the middle of a sync throws away what was to be
- * synced, and may then call the sync a success, as nothing is left to be done.  It does answer every fstat() with EIO
- * from just before that. */
-static int
-confirmed(int fd, int rc)
+/* A file system that shuts itself down (its log cannot be written) in the middle of a sync throws away what was to be
+ * synced, and may then call the sync a success, as nothing is left to be done: XFS, and ext4 when blocks that the file
+ * had just been given were written but could not be recorded.  From just before that XFS answers every fstat() with EIO, and
+ * both every write to a regular file, be it of nothing. */
+int
+sys_alive(int fd)
 {
 	struct stat st;
 
-	if (rc != 0)
-		return rc;
-	return FAULT(fstat) ? -1 : fstat(fd, &st);
+	if (FAULT(fstat) || fstat(fd, &st) != 0)
+		return -1;
+	return !S_ISREG(st.st_mode) || pwrite(fd, "", 0, 0) == 0 || errno == EBADF ? 0 : -1;
+}
+
+static int
+confirmed(int fd, int rc)
+{
+	return rc == 0 ? sys_alive(fd) : rc;
 }
 
 int

@@ -29,7 +29,9 @@ int     sys_openat(int dir, const char *path, int flags, mode_t mode);
 ssize_t sys_write(int fd, const void *p, size_t n);
 ssize_t sys_writev(int fd, const struct iovec *v, int n);
 ssize_t sys_pwrite(int fd, const void *p, size_t n, off_t at);
-/* 0 only if the file system is still alive after it (fault.c says why); fstat is what asks that. */
+/* Is the file system still there that this file is on?  0: yes.  A regular file must be open for writing, to be sure. */
+int     sys_alive(int fd);
+/* 0 only if it is, after the sync (fault.c says why). */
 int     sys_fsync(int fd);
 int     sys_fdatasync(int fd);
 int     sys_syncfs(int fd);

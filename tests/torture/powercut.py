@@ -12,6 +12,8 @@ import house, mailer
 
 SHUTDOWN = 0x8004587D                            # _IOR('X', 125, uint32_t), of ext4 and XFS alike
 LOG_FLUSH, NO_LOG_FLUSH = 1, 2
+FLIGHT = 0.1                                     # what was on its way when its sender died may come a little later
+NOTED = 2.0 + 0.5                                # R10.6: the longest that the note of a removal is not durable, and a sync
 RECORDED = 1.0 + 1.5                             # qmgr's longest wait before it writes down a result, and this machine's delays
 
 
@@ -158,7 +160,7 @@ class Trial:
         commits = [(off, dead, self.ledger.last_commit(off)) for off, dead in self.cuts]
         for (n, i), first, again in self.ledger.copies():
             gone = self.ledger.removed(n, first)
-            if any(first <= dead and off < again and self.excused(first, gone, off, commit) for off, dead, commit in commits):
+            if any(first <= dead + FLIGHT and off < again and self.excused(first, gone, off, commit) for off, dead, commit in commits):
                 allowed += 1
             elif n in self.ledger.acked:                             # the others the client may have sent again
                 bad.append((n, i, first, again, gone))
@@ -167,7 +169,7 @@ class Trial:
     @staticmethod
     def excused(first, gone, off, commit):
         """(b) removed, but perhaps not durably; (a) in flight, or its outcome not yet written down."""
-        return gone > commit if gone is not None and gone <= off else first >= off - RECORDED
+        return gone > min(commit, off - NOTED) if gone is not None and gone <= off else first >= off - RECORDED
 
     def summary(self):
         bad, allowed = self.unexcused()

@@ -301,7 +301,7 @@ r10_6_half_a_note_is_none_and_old_messages_need_none(void)
 	snprintf(path, sizeof path, "%s/redo/removed.0", scratch);
 	CHECK((fd = open(path, O_WRONLY | O_APPEND)) >= 0 && write(fd, "half", 4) == 4);
 	close(fd);
-	CHECK((fd = open(path, O_WRONLY)) >= 0 && pwrite(fd, "x", 1, REMOVED_NOTE + 3) == 1);
+	CHECK((fd = open(path, O_WRONLY)) >= 0 && pwrite(fd, "\377", 1, REMOVED_NOTE + 3) == 1);
 	close(fd);
 	removed_load(s, &got);
 	CHECK(got.n == 1 && removed_has(&got, ids[0]));
