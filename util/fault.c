@@ -208,9 +208,9 @@ sys_pwrite(int fd, const void *p, size_t n, off_t at)
 }
 
 /* A file system that shuts itself down (its log cannot be written) in the middle of a sync throws away what was to be
- * synced, and may then call the sync a success, as nothing is left to be done: XFS, and ext4 when blocks that the file
- * had just been given were written but could not be recorded.  From just before that XFS answers every fstat() with EIO, and
- * both every write to a regular file, be it of nothing. */
+ * synced, and may then call the sync a success, as nothing is left to be done: XFS, and ext4 when blocks that the
+ * file had just been given were written but could not be recorded.  From just before that XFS answers every fstat()
+ * with EIO, and both every write to a regular file, be it of nothing. */
 int
 sys_alive(int fd)
 {
