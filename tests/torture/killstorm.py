@@ -53,18 +53,8 @@ class Storm:
                 time.sleep(self.rnd.uniform(*pause))
                 self.kill()
             self.load.stop()
-            self.settle()
+            self.ledger.settle()
             print(f"{self.check()}", file=sys.stderr, flush=True)
-
-    def settle(self, patience=60):
-        """Wait for all that is owed, as long as something still comes; how much does not."""
-        owed, since = len(self.ledger.owed()), time.monotonic()
-        while owed and time.monotonic() - since < patience:
-            time.sleep(0.1)
-            now = len(self.ledger.owed())
-            if now < owed:
-                owed, since = now, time.monotonic()
-        return owed
 
     def unexcused(self):
         bad, allowed = [], 0
@@ -100,7 +90,7 @@ def control():
         if name in names:
             os.unlink(f"{at}/{name}")
     os.kill(pid, signal.SIGKILL)
-    s.settle(20)
+    s.ledger.settle(20)
     lost = len(s.ledger.owed())
     assert lost, "a file was taken away and the ledger did not miss it"
     return {"kills": "control: one file taken away", "lost": f"{lost}, as must be"}

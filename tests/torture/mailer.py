@@ -350,6 +350,16 @@ class Ledger:
         self.missing -= {k for k in self.missing if k in (self.notices if kinds_of(k[0])[k[1]] == "no" else self.got)}
         return self.missing
 
+    def settle(self, patience=60):
+        """Wait for all that is owed, as long as something still comes; how much does not."""
+        owed, since = len(self.owed()), time.monotonic()
+        while owed and time.monotonic() - since < patience:
+            time.sleep(0.1)
+            now = len(self.owed())
+            if now < owed:
+                owed, since = now, time.monotonic()
+        return owed
+
     def removed(self, n, after):
         """When message n was seen to be removed, first after that moment; None: it was not."""
         return min((t for t in self.gone.get(self.acked[n][2], ()) if t >= after), default=None) if n in self.acked else None

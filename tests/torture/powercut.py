@@ -143,16 +143,6 @@ class Trial:
         if hold:
             self.m.run("queue", "release", "all", check=False)
 
-    def settle(self, patience=60):
-        """Wait for all that is owed, as long as something still comes; how much does not."""
-        owed, since = len(self.ledger.owed()), time.monotonic()
-        while owed and time.monotonic() - since < patience:
-            time.sleep(0.1)
-            now = len(self.ledger.owed())
-            if now < owed:
-                owed, since = now, time.monotonic()
-        return owed
-
     def unexcused(self):
         """Second copies that R6.3 does not allow, and how many it does.  What was delivered between the moment the disk was gone
         and the moment the processes were is in flight as well: in a true power cut there is no such time."""
@@ -192,7 +182,7 @@ def cuts(kind, number, acknowledged, seconds):
     t = Trial(kind)
     while len(t.cuts) < number or len(t.ledger.acked) < acknowledged:
         t.round(seconds, hold=len(t.cuts) % 5 == 4)
-        t.settle()
+        t.ledger.settle()
         print(f"{kind}: {check(t)}", file=sys.stderr, flush=True)
     house.wait_until(lambda: not t.m.queue(), 60, 0.2)
     return check(t)
@@ -203,7 +193,7 @@ def control(kind):
     t = Trial(kind, sync="none")
     for _ in range(5):
         t.round(1)
-        if t.settle(6):
+        if t.ledger.settle(6):
             return dict(t.summary(), **{"file system": f"{kind}, spool_sync = none"})
     raise AssertionError(f"{kind}: five power cuts lost nothing although nothing was synced: the suite proves nothing")
 
