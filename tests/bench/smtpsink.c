@@ -315,6 +315,8 @@ static void serve(int port)
             if ((ev[i].events & EPOLLOUT) && flush(c) < 0) { drop(c); continue; }
             if ((ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !c->due && service(c) < 0) drop(c);
             else if ((ev[i].events & (EPOLLHUP | EPOLLERR)) && c->due && !c->waiting) drop(c);
+            /* One that left while it waits would be told of for ever. */
+            else if ((ev[i].events & EPOLLIN) && c->due && !c->waiting && recv(c->fd, &(char){ 0 }, 1, MSG_PEEK | MSG_DONTWAIT) == 0) drop(c);
         }
         if (ncommit) {
             commit();
