@@ -285,6 +285,12 @@ static int listen_at(int port, int i)
     if (bind(l, (void *)&a, sizeof a) || listen(l, 4096)) die("bind");
     return l;
 }
+/* Before it got the answer that is held back; epoll would tell of it for ever. */
+static int has_left(struct conn *c)
+{
+    char byte;
+    return c->due && !c->waiting && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
 static void serve(int port)
 {
     struct epoll_event ev[256], e = { .events = EPOLLIN };
@@ -315,8 +321,7 @@ static void serve(int port)
             if ((ev[i].events & EPOLLOUT) && flush(c) < 0) { drop(c); continue; }
             if ((ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !c->due && service(c) < 0) drop(c);
             else if ((ev[i].events & (EPOLLHUP | EPOLLERR)) && c->due && !c->waiting) drop(c);
-            /* One that left while it waits would be told of for ever. */
-            else if ((ev[i].events & EPOLLIN) && c->due && !c->waiting && recv(c->fd, &(char){ 0 }, 1, MSG_PEEK | MSG_DONTWAIT) == 0) drop(c);
+            else if ((ev[i].events & EPOLLIN) && has_left(c)) drop(c);
         }
         if (ncommit) {
             commit();
