@@ -57,7 +57,8 @@ def a_day(m):
     for n in range(2):
         m.sh(f"{swaks} --to nobody{n}@host.example.net", check=False)
     m.sh(f"{swaks} --local-interface 127.0.0.2 --to someone@other.example", check=False)
-    m.sh("printf 'EHLO x\\r\\nFOO\\r\\n' | nc -N 127.0.0.1 25; printf 'EHLO x\\r\\nMAIL FROM:<a@b.example>\\r\\n' | nc -q 0 127.0.0.1 25")
+    m.sh("(sleep 0.5; printf 'EHLO x\\r\\n'; sleep 0.3; printf 'FOO\\r\\n'; sleep 0.3) | nc -N 127.0.0.1 25")
+    m.sh("(sleep 0.5; printf 'EHLO x\\r\\n'; sleep 0.3; printf 'MAIL FROM:<a@b.example>\\r\\n'; sleep 0.3) | nc -q 0 127.0.0.1 25")
     m.sh("systemctl reload postroad; postqueue -f; postsuper -h ALL; postsuper -H ALL")
     m.wait_for(f"grep -q 'status=bounced' {LOG} && test $(grep -c status=sent {LOG}) -ge 6 -a $(grep -c status=deferred {LOG}) -ge 2")
     m.sh("sleep 1")
@@ -67,9 +68,9 @@ def test_fail2ban(m):
     said = m.sh(f"fail2ban-regex {LOG} 'postfix[mode=more]'")
     refused = len(re.findall(r"NOQUEUE: reject: RCPT from \S+: (550 5\.1\.1|554 5\.7\.1)", m.get(LOG)))
     lost = len(re.findall(r"lost connection after \S+ from", m.get(LOG)))
-    assert refused == 3 and lost > 0 and f"Failregex: {refused + lost} total" in said, said
+    assert refused == 3 and "Failregex: 3 total" in said, said
     aggressive = m.sh(f"fail2ban-regex {LOG} 'postfix[mode=aggressive]'")
-    assert int(re.search(r"Failregex: (\d+) total", aggressive)[1]) >= 4, aggressive
+    assert lost > 0 and int(re.search(r"Failregex: (\d+) total", aggressive)[1]) >= 3 + lost, aggressive
     lines = m.get(LOG).count("\n")
     assert re.search(rf"(?m)^\|  \[{lines}\] ", said), "all time stamps are known: " + said
 

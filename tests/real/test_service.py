@@ -38,7 +38,7 @@ def test_a_users_command_may_hand_in_mail(m):
 
 def test_a_reload_drops_no_session(m):
     pid = main_pid(m)
-    m.sh("mkfifo /tmp/in; (nc 127.0.0.1 25 </tmp/in >/tmp/out & exec 3>/tmp/in; echo EHLO x >&3; sleep 0.5; systemctl reload postroad; "
+    m.sh("mkfifo /tmp/in; (nc 127.0.0.1 25 </tmp/in >/tmp/out & exec 3>/tmp/in; sleep 0.5; echo EHLO x >&3; sleep 0.5; systemctl reload postroad; "
          "sleep 0.3; echo NOOP >&3; sleep 0.5; echo QUIT >&3; sleep 1)")
     out = m.get("/tmp/out")
     assert out.rstrip().endswith("221 2.0.0 Bye") and out.count("250 2.0.0 Ok") == 1, out
