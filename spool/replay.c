@@ -109,6 +109,8 @@ write_image(struct spool *s, enum spool_dir d, uint64_t id, struct str image, bo
 	if (fd < 0)
 		return fail_errno("open %s", path);
 	e = anew && ftruncate(fd, 0) != 0 ? fail_errno("truncate %s", path) : OK;
+	if (e == OK && anew)
+		e = spool_give(s, path);
 	if (e == OK)
 		e = fd_write_all(fd, image, 0);
 	if (e == OK && sys_fsync(fd) != 0)

@@ -139,6 +139,26 @@ r10_1_it_is_put_back_where_it_was_moved_to(void)
 }
 
 static void
+r10_1_what_root_puts_back_belongs_to_the_owner_of_the_spool(void)
+{
+	enum { NOBODY = 65534 };
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c = crowd(s);
+	char path[128], below[SPOOL_PATH];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/incoming", scratch);
+	if (geteuid() == 0)
+		CHECK(chown(path, NOBODY, NOBODY) == 0);
+	crash(&s);
+	lose(c.m[0].id, SPOOL_INCOMING, NAME);
+	CHECK(spool_lock(s) == OK && is_whole(s, SPOOL_INCOMING, c.m[0].id, SIZE));
+	snprintf(path, sizeof path, "%s/%s", scratch, spool_path(SPOOL_INCOMING, c.m[0].id, below));
+	CHECK(stat(path, &st) == 0 && st.st_uid == (geteuid() == 0 ? NOBODY : geteuid()));
+	spool_down(&s);
+}
+
+static void
 r10_2_after_a_checkpoint_the_log_stands_for_nothing(void)
 {
 	struct spool *s = spool_up(SYNC_AUTO);
@@ -399,6 +419,7 @@ r10_7_a_quiet_spool_keeps_no_log(void)
 
 SUITE(redo, TASK_TEST(r10_1_what_was_acknowledged_is_put_back_whatever_a_crash_made_of_it),
     TASK_TEST(r10_1_it_is_put_back_where_it_was_moved_to),
+    TASK_TEST(r10_1_what_root_puts_back_belongs_to_the_owner_of_the_spool),
     TASK_TEST(r10_2_after_a_checkpoint_the_log_stands_for_nothing),
     TASK_TEST(r10_2_nor_when_nothing_came_after_it),
     TASK_TEST(r10_2_the_end_of_the_process_is_a_checkpoint),
