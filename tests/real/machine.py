@@ -9,7 +9,7 @@ MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 # What the package depends on and what uses a mail system; nothing of it brings one.
 PACKAGES = """systemd-sysv dbus iproute2 procps python3 man-db logrotate cron
     libunbound8 libdb5.3 libcdb1 libpcre2-8-0 libseccomp2 libssl3 libsasl2-2 dns-root-data ca-certificates
-    s-nail mutt swaks git git-email netcat-openbsd make
+    s-nail mutt swaks git git-email libmailtools-perl netcat-openbsd make
     dovecot-core dovecot-lmtpd fail2ban pflogsumm monitoring-plugins-basic curl""".split()
 # These want a mail system, so they are fetched now and installed when ours is there (or, the last, to be replaced by ours).
 FETCHED = ["bsd-mailx", "logwatch", "postfix"]
