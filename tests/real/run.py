@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """make real: our package on a real Debian 12, with the programs that people use it with.  Needs root, debootstrap and
-systemd-nspawn; closes with "N passed, N failed".  Each test_*.py is a machine; -k WORD picks tests by name."""
+systemd-nspawn; closes with "N passed, N failed".  Each test_*.py is a machine; -k WORD picks tests by name; --possible makes the Debian, boots it and
+says by its exit status whether this host can do that."""
 import argparse, glob, importlib, os, shutil, sys, time, traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -30,14 +31,28 @@ def close_all():
         alive.close()
 
 
+def possible():
+    try:
+        machine.Machine(installed=False)
+        return True
+    except Exception as e:
+        print(f"no Debian of its own can be had here: {e}")
+        return False
+    finally:
+        close_all()
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("-k", default="", metavar="WORD")
+    a.add_argument("--possible", action="store_true")
     a = a.parse_args()
     missing = [p for p in ("debootstrap", "systemd-nspawn", "nsenter") if not shutil.which(p)]
     if os.geteuid() != 0 or missing:
         print(f"make real needs root and debootstrap, systemd-container, util-linux; not there: {missing}")
         return 1
+    if a.possible:
+        return not possible()
     passed = failed = 0
     for path in sorted(glob.glob(f"{os.path.dirname(os.path.abspath(__file__))}/test_*.py")):
         module = importlib.import_module(os.path.basename(path)[:-3])
