@@ -195,11 +195,12 @@ action "out" relay host {scheme}://127.0.0.1:{SINKPORT} {"tls no-verify" if o.ge
 match from any for any action "out"
 """
         open(self.tree + "/etc/smtpd.conf", "w").write(conf)
-        pem = open(HERE + "/bench.pem").read()
-        i = pem.index("-----BEGIN PRIVATE")
-        open(self.tree + "/etc/bench-cert.pem", "w").write(pem[:i])
-        open(self.tree + "/etc/bench-key.pem", "w").write(pem[i:])
-        sh(f"chmod 600 {self.tree}/etc/bench-key.pem")
+        if o.get("tls"):
+            pem = open(HERE + "/bench.pem").read()
+            i = pem.index("-----BEGIN PRIVATE")
+            open(self.tree + "/etc/bench-cert.pem", "w").write(pem[:i])
+            open(self.tree + "/etc/bench-key.pem", "w").write(pem[i:])
+            sh(f"chmod 600 {self.tree}/etc/bench-key.pem")
         self.chroot("echo mx.bench.test > /etc/mailname; for d in queue corrupt incoming purge temporary; do mkdir -p /var/spool/smtpd/$d; "
                     "chown opensmtpq /var/spool/smtpd/$d; chmod 700 /var/spool/smtpd/$d; done; mkdir -p /var/spool/smtpd/offline; "
                     "chown root:opensmtpq /var/spool/smtpd/offline; chmod 770 /var/spool/smtpd/offline; chown root /var/spool/smtpd; chmod 711 /var/spool/smtpd")
