@@ -193,10 +193,22 @@ show_content(struct show *s)
 const char *
 queue_event_name(uint8_t type)
 {
-	static const char *const names[] = { "?", "sent", "deferred", "bounced", "expired",
-		"notice sent", "requeued", "told to expire" };
+	static const char *const names[JRN_T_LAST + 1] = {
+		[JRN_T_SENT] = "sent",
+		[JRN_T_DEFERRED] = "deferred",
+		[JRN_T_BOUNCED] = "bounced",
+		[JRN_T_EXPIRED] = "expired",
+		[JRN_T_NOTICED] = "notice sent",
+		[JRN_T_REQUEUED] = "requeued",
+		[JRN_T_RELAYED] = "relayed",
+		[JRN_T_PASSED] = "passed on",
+		[JRN_T_EXPANDED] = "expanded",
+		[JRN_T_WARNED] = "delay notice sent",
+		[JRN_T_REPORTED] = "success notice sent",
+		[JRN_T_EXPIRE] = "told to expire",
+	};
 
-	return type < countof(names) ? names[type] : "?";
+	return type < countof(names) && names[type] != NULL ? names[type] : "?";
 }
 
 static void

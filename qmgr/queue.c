@@ -91,7 +91,8 @@ send_item(struct request *r, const struct message *m)
 		return fail(E_EOF, "the listing is not read");
 	msg_item_put(out, &(struct msg_item){ .request = r->q.request,
 			      .id = v.id,
-			      .dir = (uint8_t)v.dir,
+			      /* where it is being moved to */
+			      .dir = (uint8_t)(sched_held(m) ? SPOOL_HOLD : v.dir),
 			      .active = sched_active(m),
 			      .forced_expire = sched_forced(m),
 			      .arrived = v.arrived.us,

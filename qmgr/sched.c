@@ -102,6 +102,12 @@ sched_in_flight(const struct message *m)
 }
 
 bool
+sched_held(const struct message *m)
+{
+	return m->held;
+}
+
+bool
 sched_forced(const struct message *m)
 {
 	return m->forced;

@@ -178,6 +178,7 @@ bool            sched_noticing(const struct message *m);       /* a notice was a
 void            sched_unrouted(const struct message *m, void (*fn)(void *arg, uint32_t index, struct str addr), void *arg);
 bool            sched_active(const struct message *m);         /* something of it is ready or being delivered */
 uint32_t        sched_in_flight(const struct message *m);
+bool            sched_held(const struct message *m);           /* on hold, or on its way there */
 bool            sched_forced(const struct message *m);         /* told to expire */
 
 /* Why the recipient at place i is not being delivered.  text: the words of the last attempt, or of what it waits for; empty

@@ -105,18 +105,18 @@ op_delete(struct sched *s, struct message *m)
 	return true;
 }
 
-/* What is on hold stays there, and is returned when it is released. */
+/* What is on hold stays there, and is returned when it is released.  Written down before anybody is
+ * told: what was returned must not be delivered after a crash. */
 static bool
 op_expire(struct sched *s, struct message *m, bool release)
 {
 	if (m->pending == 0 || (m->forced && m->held && !release))
 		return false;
 	m->forced = true;
-	if (m->held && !release) {
-		record_message(s, m, JRN_T_EXPIRE);
-		records_flush(s, m);
+	record_message(s, m, JRN_T_EXPIRE);
+	records_flush(s, m);
+	if (m->held && !release)
 		return true;
-	}
 	m->held = false;
 	message_expire(s, m);
 	message_settle(s, m);

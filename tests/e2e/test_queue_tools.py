@@ -88,12 +88,25 @@ def test_postsuper_expires_now_or_when_released():
     m.wait_log(rf"{ids[2]}: from=<s2@client.test>, status=force-expired")
     house.wait_until(lambda: len(s.messages) == 2)
     assert sorted(x.rcpts[0] for x in s.messages) == ["s0@client.test", "s2@client.test"]
+    m.wait_log(rf"{ids[0]}: removed")
+    m.wait_log(rf"{ids[2]}: removed")
     # It is still told to expire after a restart.
     m.kill("qmgr")
     house.wait_until(lambda: [q["forced_expire"] for q in m.queue()] == [True])
     m.run("-H", ids[1], name="postsuper")
     m.wait_log(rf"{ids[1]}: from=<s1@client.test>, status=force-expired")
     house.wait_until(lambda: len(s.messages) == 3)
+    m.empty()
+
+
+def test_what_was_expired_is_not_delivered_after_a_crash():
+    s, m, ids = stuck(1)
+    s.rules.clear()
+    m.run("-e", ids[0], name="postsuper")
+    house.wait_until(lambda: "told to expire" in m.run("queue", "cat", "--history", ids[0], check=False) or not m.files("deferred"), step=0.001)
+    m.kill("qmgr")
+    house.wait_until(lambda: not m.queue())
+    assert {x.rcpts[0] for x in s.messages} == {"s0@client.test"}
     m.empty()
 
 
