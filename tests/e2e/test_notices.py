@@ -279,7 +279,8 @@ def test_sendmail_options_arrive():
     assert by["Successful Mail Delivery Report"].actions() == {"joe@virtual.test": "delivered"}
     failed = by["Undelivered Mail Returned to Sender"]
     assert failed.fields["Original-Envelope-Id"] == "a b+c" and failed.original.get_content_type() == "text/rfc822-headers"
-    logged = re.search(r"cleanup\[\d+\]: ([0-9A-F]{16}): message-id=(<.+>)$", m.log(), re.M)
+    qid = re.search(r"pickup\[\d+\]: ([0-9A-F]{16}): uid=", m.log())[1]
+    logged = re.search(rf"cleanup\[\d+\]: ({qid}): message-id=(<.+>)$", m.log(), re.M)
     assert logged and logged[2].endswith(f".{logged[1]}@mx.test>"), m.log()
     assert f"Message-Id: {logged[2]}" in failed.original.get_payload(), failed.original.get_payload()
     assert not re.search("message-id=<>", m.log())
