@@ -24,6 +24,7 @@ struct cmd {
 	C("stop",       cmd_stop,      "finish what is under way, then stop") \
 	C("abort",      cmd_abort,     "stop at once") \
 	C("reload",     cmd_reload,    "read main.cf and master.cf again; no session is dropped") \
+	C("set-permissions", cmd_set_permissions, "make the spool's directories and set their permissions") \
 	C("status",     cmd_status,    "what is running") \
 	C("check",      cmd_check,     "check the configuration and the spool") \
 	C("dns",        cmd_dns,       "ask the running resolver for a name") \

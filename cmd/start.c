@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* start and start-fg: they become, or wait for, master. */
+/* start, start-fg and set-permissions: they become, or wait for, master. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -95,6 +95,20 @@ cmd_start(struct cmd *c, int argc, char **argv)
 	close(ends[0]);
 	params_fini(&p);
 	return status;
+}
+
+int
+cmd_set_permissions(struct cmd *c, int argc, char **argv)
+{
+	struct params p;
+
+	(void)argc;
+	(void)argv;
+	if (!cmd_params(c, &p))
+		return 1;
+	exec_master(c, &p, "-p", -1);
+	params_fini(&p);
+	return 1;
 }
 
 int

@@ -22,7 +22,7 @@ static struct master master = { .log_fd = -1, .ready_fd = -1, .stdout_fd = -1 };
 static void
 usage(void)
 {
-	log_fatal("usage: master -c config_dir [-C] [-f] [-v] [-w ready_fd] (see postroad start)");
+	log_fatal("usage: master -c config_dir [-C | -p] [-f] [-v] [-w ready_fd] (see postroad start)");
 }
 
 static const char *
@@ -35,19 +35,24 @@ absolute(const char *dir)
 	return full;
 }
 
-/* -c: where; -C: only check and say what is wrong; -f: stay in the foreground; -w: say there when all is ready. */
-static bool
+/* What it is started for. */
+enum errand { RUN, CHECK_ONLY, PREPARE_ONLY };
+
+/* -c: where; -C: only check and say what is wrong; -p: only make directories and set permissions; -f: stay in the
+ * foreground; -w: say there when all is ready. */
+static enum errand
 parse(int argc, char **argv)
 {
-	bool check = false;
+	enum errand errand = RUN;
 	uint64_t fd;
 	int c;
 
-	while ((c = getopt(argc, argv, "c:Cfvw:")) != -1) {
+	while ((c = getopt(argc, argv, "c:Cfpvw:")) != -1) {
 		switch (c) {
 		case 'c': master.config_dir = absolute(optarg); break;
-		case 'C': check = true; break;
+		case 'C': errand = CHECK_ONLY; break;
 		case 'f': master.foreground = true; break;
+		case 'p': errand = PREPARE_ONLY; break;
 		case 'v': master.verbose = true; break;
 		case 'w':
 			if (!str_u64(str_of(optarg), &fd) || fd > INT_MAX)
@@ -59,7 +64,7 @@ parse(int argc, char **argv)
 	}
 	if (optind != argc || master.config_dir == NULL)
 		usage();
-	return check;
+	return errand;
 }
 
 static void
@@ -166,7 +171,7 @@ open_data(struct master *m)
 }
 
 static enum err
-lock_all(void)
+enter_queue_directory(void)
 {
 	const struct params *p = &master.params;
 
@@ -175,7 +180,13 @@ lock_all(void)
 		return fail_errno("chdir %s", p->queue_directory);
 	TRY(proc_mkdirs("pid", 0755));
 	TRY(lock("pid/master.pid"));
-	TRY(setup_data_directory(&master));
+	return setup_data_directory(&master);
+}
+
+static enum err
+lock_all(void)
+{
+	TRY(enter_queue_directory());
 	return setup_as_owner(&master, open_data);
 }
 
@@ -229,17 +240,36 @@ start(void)
 	return make_crews();
 }
 
+/* What start() does of it, by somebody who may set more permissions than the service may. */
+static int
+prepare_only(void)
+{
+	enum err e = load();
+
+	if (e == OK)
+		e = enter_queue_directory();
+	if (e == OK)
+		e = setup_directories(&master);
+	if (e == OK)
+		return 0;
+	print_lines("postroad: fatal: ", &(struct buf){ .p = (char *)(uintptr_t)err_why(), .n = strlen(err_why()) });
+	return 1;
+}
+
 int
 main(int argc, char **argv)
 {
+	enum errand errand;
+
 	log_stderr("postroad");
 	list_init(&master.crews);
 	list_init(&master.leaving);
 	listeners_init(&master.listeners);
-	if (parse(argc, argv))
-		return check_only();
-	fault_init("master");
+	errand = parse(argc, argv);
 	umask(022);
+	if (errand != RUN)
+		return errand == CHECK_ONLY ? check_only() : prepare_only();
+	fault_init("master");
 	if (start() != OK)
 		return give_up(err_why());
 	master.generation = 1;

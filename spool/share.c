@@ -13,15 +13,15 @@
 /* What there is of one directory: itself, its hash directories, its files. */
 struct look {
 	mode_t top, hash, file;
-	bool all_hashes; /* made here, since who needs one may not make it */
+	bool all_hashes; /* made here, since who needs one may not make it, or not with these bits */
 };
 
 static const struct look alone = { 0700, 0700, 0600, false };
 static const struct look shared[] = {
 	[SPOOL_INCOMING] = {0750,  SPOOL_CREATORS, SPOOL_SHARED_FILE, true },
-	[SPOOL_ACTIVE] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, false},
-	[SPOOL_DEFERRED] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, false},
-	[SPOOL_HOLD] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, false},
+	[SPOOL_ACTIVE] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, true },
+	[SPOOL_DEFERRED] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, true },
+	[SPOOL_HOLD] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, true },
 	[SPOOL_CORRUPT] = { 0750, SPOOL_CREATORS, SPOOL_SHARED_FILE, true },
 };
 
@@ -31,9 +31,14 @@ is_right(const struct stat *st, uid_t uid, gid_t gid, mode_t mode)
 	return st->st_uid == uid && st->st_gid == gid && (st->st_mode & 07777) == mode;
 }
 
+/* Nothing is changed that is right already: under systemd's RestrictSUIDSGID a set-id bit can be kept, but not set. */
 static enum err
 set(int fd, const char *path, uid_t uid, gid_t gid, mode_t mode)
 {
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && is_right(&st, uid, gid, mode))
+		return OK;
 	/* In this order: a change of owner takes set-id bits away. */
 	if (fchown(fd, uid, gid) != 0)
 		return fail_errno("chown %s", path);

@@ -146,3 +146,47 @@ def test_accounts_that_do_not_exist_are_said_once():
     assert owners(m)["smtpd"] == {pwd.getpwnam("mail").pw_uid}
     m.send()
     s.wait(1)
+
+
+# What RestrictSUIDSGID of systemd does: nothing that runs under it sets a set-id bit; those that are there stay.
+NO_SET_ID = """
+import ctypes, os, sys
+libc = ctypes.CDLL("libseccomp.so.2", use_errno=True)
+class Cmp(ctypes.Structure): _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
+libc.seccomp_init.restype = ctypes.c_void_p
+f = ctypes.c_void_p(libc.seccomp_init(0x7fff0000))
+for call, arg in (("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("mkdir", 1), ("mkdirat", 2)):
+    for bit in (0o4000, 0o2000):
+        n = libc.seccomp_syscall_resolve_name(call.encode())
+        assert libc.seccomp_rule_add_array(f, 0x00050001, n, 1, ctypes.byref(Cmp(arg, 7, bit, bit))) == 0
+assert libc.seccomp_load(f) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_start_sets_no_set_id_bits_once_permissions_are_set():
+    if os.geteuid() != 0:
+        return
+    s, m = world()
+    under = lambda *a: subprocess.run(["python3", "-c", NO_SET_ID, f"{house.BIN}/postroad", "-c", m.dir, *a], capture_output=True, text=True)
+    p = under("start")
+    assert p.returncode != 0 and "chmod" in p.stderr, p.stderr
+    m.run("set-permissions")
+    assert {oct(stat.S_IMODE(os.stat(f"{m.spool}/{d}/A7").st_mode)) for d in ("deferred", "hold")} == {"0o2755"}
+    assert stat.S_IMODE(os.stat(f"{m.spool}/redo").st_mode) == 0o3770
+    p = under("start")
+    assert p.returncode == 0, p.stderr
+    m.send()
+    s.wait(1)
+    s.close()
+    m.send(rcpts="later@example.org")
+    m.wait_log(r"to=<later@example\.org>.*status=deferred")
+    house.wait_until(lambda: m.files("deferred"))
+    assert m.log().count("not permitted") == 1, "more than what the first start was refused"
+    m.no_log("ermission denied")
+    m.run("set-permissions", check=False)
+    assert m.status == 1 and "already running" in m.said
+    m.stop()
+    os.chmod(f"{m.spool}/incoming/05", 0o700)
+    m.run("set-permissions")
+    assert stat.S_IMODE(os.stat(f"{m.spool}/incoming/05").st_mode) == 0o3777
