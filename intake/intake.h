@@ -76,4 +76,8 @@ void             incoming_log_id(const struct incoming *m, const struct header_s
 WAITS enum err   incoming_commit(struct incoming **m, uint32_t flags) MUST_USE;
 void             incoming_abort(struct incoming **m);  /* NULL is a no-op */
 
+/* A message of the mail system's own, all of it at once, to one recipient: durable when it is OK.  m as for incoming_new(), flags as for
+ * incoming_commit(). */
+WAITS enum err   intake_post(struct intake *in, const struct spool_msg *m, struct str sender, struct str to, struct str text, uint32_t flags) MUST_USE;
+
 #endif

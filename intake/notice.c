@@ -101,30 +101,6 @@ write_notice(struct notices *n, const struct notice_job *job, const struct addre
 	return e;
 }
 
-static WAITS enum err
-enter(struct notices *n, const struct spool_msg *m, struct str sender, struct str to,
-    struct str text, uint32_t flags)
-{
-	struct incoming *in = incoming_new(n->in, m, INTAKE_INTERNAL);
-	struct spool_rcpt rcpt = { .addr = to };
-	struct header_scan header;
-	enum err e = incoming_sender(in, sender, RET_UNSAID, STR(""));
-
-	header_scan_init(&header, (size_t)n->p->header_size_limit);
-	header_scan_add(&header, text);
-	if (e == OK)
-		e = incoming_rcpt(in, &rcpt);
-	if (e == OK)
-		e = incoming_add(in, text);
-	if (e == OK) {
-		incoming_log_id(in, &header);
-		e = incoming_commit(&in, MF_LOCAL | newlines_flags(text) | flags);
-	}
-	incoming_abort(&in);
-	header_scan_fini(&header);
-	return e;
-}
-
 /* The texts of the envelope that a notice wants. */
 static struct str *
 orcpts_of(const struct spool_msg *m)
@@ -163,7 +139,7 @@ send_one(struct notices *n, const struct notice_job *job, const struct addressee
 
 	/* What goes to a postmaster comes from an address that no notice is sent to. */
 	if (e == OK)
-		e = enter(n, &m, who->to ? str_of(n->p->double_bounce_sender) : STR(""), d.to,
+		e = intake_post(n->in, &m, who->to ? str_of(n->p->double_bounce_sender) : STR(""), d.to,
 		    buf_str(&text), what->flags & MF_UTF8);
 	if (e == OK)
 		log_info("%s: %s: %s", qid_text(what->id, old), who->words, qid_text(m.id, new));

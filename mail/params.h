@@ -195,7 +195,7 @@
 	P(text, bounce_notice_recipient,            "postmaster",       1, 320, "Who gets copies of notices of failure (class bounce).") \
 	P(text, _2bounce_notice_recipient,          "postmaster",       1, 320, "Who gets notices of failure that could not be delivered (class 2bounce).") \
 	P(text, delay_notice_recipient,             "postmaster",       1, 320, "Who gets copies of warnings of delay (class delay).") \
-	P(text, error_notice_recipient,             "postmaster",       1, 320, "Who gets transcripts of SMTP sessions with errors (classes policy, protocol, resource, software).") \
+	P(text, error_notice_recipient,             "postmaster",       1, 320, "Who gets transcripts of smtpd's sessions with errors (classes policy, protocol, resource, software).") \
 	P(hours, delay_warning_time,                "0h",               0, 8640000, "Age at which the sender of mail that waits is told so, once; 0: never.") \
 	P(bool, confirm_delay_cleared,              "no",               0, 1, "Tell a sender who was warned of a delay when it is over.") \
 	P(text, double_bounce_sender,               "double-bounce",    1, 64, "Local part of the sender of notices about notices.") \

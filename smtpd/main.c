@@ -91,6 +91,7 @@ run(struct service *s)
 	d.clients = clients_open(s);
 	if (intake_start(s, "smtpd", d.spool, &own, &d.intake) != OK)
 		log_fatal("%s", err_why());
+	d.notified = transcript_classes(d.params);
 	accept_start(&d, &accepting);
 	task_start(&own, "phase", watch_phase, &d);
 	service_ready();

@@ -4,8 +4,11 @@
 
 enum { QUOTED_MAX = 400, FLUSH_AT = 16 << 10 };
 
-#define R(name, text) text,
+#define R(name, class, text) text,
 static const char *const texts[REPLY_COUNT] = { REPLIES(R) };
+#undef R
+#define R(name, class, text) TROUBLE_##class,
+static const uint8_t troubles[REPLY_COUNT] = { REPLIES(R) };
 #undef R
 
 void
@@ -47,8 +50,10 @@ pause_for_errors(struct session *s)
 }
 
 static WAITS void
-put(struct session *s, struct str text)
+put(struct session *s, enum reply_id id, struct str text)
 {
+	transcript_out(&s->transcript, text);
+	transcript_trouble(&s->transcript, troubles[id]);
 	pause_for_errors(s);
 	if (s->lost)
 		return;
@@ -65,7 +70,7 @@ say_with(struct session *s, enum reply_id id, struct str arg)
 	struct buf text = BUF(0);
 
 	say_render(s->smtpd->params, id, arg, &text);
-	put(s, buf_str(&text));
+	put(s, id, buf_str(&text));
 	buf_free(&text);
 }
 
@@ -99,6 +104,6 @@ say_rejected(struct session *s, const char *where, enum reply_id id, struct str 
 		add_field(&line, "helo", str_of(s->helo));
 	log_info("%s", buf_cstr(&line));
 	buf_free(&line);
-	put(s, buf_str(&text));
+	put(s, id, buf_str(&text));
 	buf_free(&text);
 }

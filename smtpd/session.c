@@ -173,11 +173,16 @@ begins_well(struct session *s)
 static WAITS bool
 greet(struct session *s)
 {
+	struct buf text = BUF(0);
+
 	log_info("connect from %s", s->from);
 	if (!admit(s) || is_out_of_turn(s))
 		return false;
 	s->greeted = true;
-	io_print(s->io, "220 %s\r\n", s->smtpd->params->smtpd_banner);
+	ENSURE(buf_printf(&text, "220 %s\r\n", s->smtpd->params->smtpd_banner));
+	transcript_out(&s->transcript, buf_str(&text));
+	io_put(s->io, buf_str(&text));
+	buf_free(&text);
 	session_flush(s);
 	return !s->lost && begins_well(s);
 }
@@ -267,6 +272,7 @@ obey(struct session *s, struct str borrowed, enum io_ending ending)
 	enum verdict v;
 	char *copy;
 
+	transcript_in(&s->transcript, borrowed);
 	if (ending == END_LF && s->newlines == NEWLINES_REJECT)
 		return refuse_bare_lf(s);
 	line_split(borrowed, &verb, &arg);
@@ -333,6 +339,7 @@ session_free(struct session *s)
 	struct board_slot *b = &d->service->board->slot[d->service->slot];
 
 	transaction_reset(s);
+	transcript_fini(&s->transcript);
 	if (s->counted)
 		clients_leave(d->clients, &s->client);
 	io_close(&s->io);
@@ -367,6 +374,7 @@ serve(void *arg)
 		linger(s);
 	logline_broken(s);
 	logline_disconnect(s);
+	transcript_send(&s->transcript, s->smtpd->intake, s->from, s->reason);
 	session_free(s);
 }
 
@@ -385,6 +393,7 @@ session_start(struct smtpd *smtpd, int fd, const struct addr *client)
 	s->smtpd = smtpd;
 	s->client = *client;
 	s->where = "CONNECT";
+	transcript_init(&s->transcript, smtpd->notified);
 	s->io = io_new(fd, (size_t)smtpd->params->line_length_limit);
 	list_push(&smtpd->sessions, &s->link);
 	smtpd->nsessions++;

@@ -4,6 +4,7 @@
 #ifndef SMTPD_SESSION_H
 #define SMTPD_SESSION_H
 
+#include "intake/transcript.h"
 #include "mail/service.h"
 #include "smtpd/command.h"
 #include "smtpd/content.h"
@@ -21,6 +22,7 @@ struct smtpd {
 	struct spool        *spool;
 	struct intake       *intake;
 	struct clients      *clients;
+	unsigned             notified;                 /* TROUBLE_: what postmasters want to be told */
 	struct list          sessions;
 	size_t               nsessions;
 	struct wait          room;                     /* a session has ended: acceptors */
@@ -71,6 +73,7 @@ struct session {
 	bool               lost;                       /* nothing can be said to the client any more */
 	struct { uint32_t good, total; } counts[CMD_COUNT + 1];
 	struct transaction transaction;
+	struct transcript  transcript;
 };
 
 /* session.c: take over an accepted socket, as a task.  False: could not be started; the socket is closed. */
