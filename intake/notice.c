@@ -176,6 +176,22 @@ send_copy(struct notices *n, const struct notice_job *job)
 		    copy.to, err_why());
 }
 
+/* The sender can never be told: his address stands for more than virtual_alias_expansion_limit
+ * allows, or the notice would be beyond all bounds.  Asking again would not help. */
+static WAITS enum err
+send_instead(struct notices *n, const struct notice_job *job, struct addressee *postmaster, uint64_t *id)
+{
+	char text[QID_TEXT];
+	bool told = job->what->kind <= NOTICE_DELAY && has_class(n, "2bounce");
+
+	*id = 0;
+	log_error("%s: no notice to <%.*s> can be made, %s: %s", qid_text(job->what->id, text),
+	    STR_ARG(job->what->sender), told ? "the postmaster gets it instead" : "it is given up",
+	    err_why());
+	postmaster->headers_only = true;
+	return told ? send_one(n, job, postmaster, id) : OK;
+}
+
 enum err
 notice_send(struct notices *n, const struct notice_job *job, uint64_t *id)
 {
@@ -192,9 +208,11 @@ notice_send(struct notices *n, const struct notice_job *job, uint64_t *id)
 
 	*id = 0;
 	if (job->what->sender.n > 0) {
-		TRY(send_one(n, job, &sender, id));
-		send_copy(n, job);
-		return OK;
+		enum err e = send_one(n, job, &sender, id);
+
+		if (e == OK)
+			send_copy(n, job);
+		return e == E_TOOBIG ? send_instead(n, job, &postmaster, id) : e;
 	}
 	if (job->what->kind == NOTICE_DELAY) {
 		postmaster.to = n->p->delay_notice_recipient;

@@ -9,7 +9,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { RETRY_SECONDS = 5 };
+enum { RETRY_SECONDS = 5, RETRY_DOUBLES = 6 };
 
 static struct notice *
 find(uint64_t id)
@@ -27,6 +27,16 @@ worker(void)
 		if (p->kind == PEER_BOUNCE && !p->retired && !ipc_dead(p->ipc))
 			return p;
 	return NULL;
+}
+
+/* What failed is asked for again, ever more seldom. */
+static void
+ask_later(struct notice *n)
+{
+	n->peer = NULL;
+	n->not_before = time_after(time_now(), RETRY_SECONDS << n->failures);
+	if (n->failures < RETRY_DOUBLES)
+		n->failures++;
 }
 
 static bool
@@ -64,8 +74,7 @@ ask(struct notice *n, const struct message *m)
 					.failed = buf_str(&told) });
 		ipc_end(n->peer->ipc);
 	} else {
-		n->peer = NULL;
-		n->not_before = time_after(time_now(), RETRY_SECONDS);
+		ask_later(n);
 	}
 	buf_free(&told);
 }
@@ -224,8 +233,7 @@ notice_answer(struct peer *p, const struct msg_bounced *b)
 		sched_noticed(qmgr.sched, id);
 		return;
 	}
-	n->peer = NULL;
-	n->not_before = time_after(time_now(), RETRY_SECONDS);
+	ask_later(n);
 	if (b->err == E_CORRUPT)
 		disk_check(n->id, SPOOL_INCOMING);
 }

@@ -40,6 +40,7 @@ struct notice {
 	enum notice_kind kind;
 	struct peer *peer; /* who works on it; NULL: nobody yet */
 	struct time not_before;
+	unsigned failures; /* in a row */
 };
 
 struct qmgr {
