@@ -141,3 +141,31 @@ def test_killed_in_the_middle_it_comes_in_once_all_the_same():
         house.wait_until(lambda: len(s.messages) >= sent)
         new.empty()
         assert len(s.messages) == sent, (call, n, len(s.messages), sent)
+
+
+def test_killed_in_the_middle_and_never_run_again_nothing_is_lost_or_doubled():
+    """What has not become live here is still where it came from, whole."""
+    s, old, new, ids = two(4)
+    s.rules.clear()
+    keep = f"{new.dir}/keep"
+    shutil.copytree(old.spool, keep)
+    whole = {i: open(f, "rb").read() for i, f in paths(old).items()}
+    for call, n in (("pwrite", 3), ("fdatasync", 1), ("rename", 1), ("rename", 3), ("unlink", 2)):
+        shutil.rmtree(old.spool)
+        shutil.copytree(keep, old.spool)
+        if os.path.exists(f"{new.spool}/load/ledger"):
+            os.unlink(f"{new.spool}/load/ledger")
+        s.messages.clear()
+        new.env["POSTROAD_FAULT"] = f"postroad:{call}:{n}:KILL"
+        new.run("queue", "load", old.spool, check=False)
+        assert new.status == -signal.SIGKILL, (call, n, new.status)
+        del new.env["POSTROAD_FAULT"]
+        new.stop(); new.start()
+        new.run("queue", "release", "ALL")
+        new.run("queue", "flush")
+        new.empty()
+        got = [x.rcpts[0] for x in s.messages]
+        left = paths(old)
+        assert len(set(got)) == len(got), (call, n, got)
+        assert len(got) + len(left) >= 4 and {f"r{ids.index(i)}@example.org" for i in ids if i not in left} <= set(got), (call, n, got, left)
+        assert all(open(f, "rb").read() == whole[i] for i, f in left.items()), (call, n)

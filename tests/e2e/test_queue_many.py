@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A long queue: listed fast, also while it is being read at the start, and for readers who stop reading; and seen by ordinary users."""
-import json, os, pwd, shutil, socket, struct, subprocess, sys, time
+import json, os, pty, pwd, re, shutil, socket, struct, subprocess, sys, time
 
 import house, sink
 from sink import refuse
@@ -179,3 +179,37 @@ def test_ordinary_users_may_look_and_flush_and_nothing_else():
         assert code == 69 and "mail system is down" in err, (code, err)
     finally:
         house.BIN = was
+
+
+def on_terminal(m, *args):
+    """What the command writes to a terminal that is its standard error."""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([f"{house.BIN}/postroad", "-c", m.dir, *args], stdout=subprocess.PIPE, stderr=theirs, text=True)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        seen += piece
+    out = p.communicate(timeout=60)[0]
+    os.close(ours)
+    return out, seen.decode(), p.returncode
+
+
+def test_long_work_shows_on_a_terminal_how_far_it_is():
+    m = many(2000)
+    m.start()
+    sources = []
+    for n in range(12):                                    # until it takes longer than the half second that nothing is said in
+        sources += [f"{m.dir}/source{n}"]
+        shutil.copytree(m.spool, sources[-1], ignore=shutil.ignore_patterns("public", "private", "pid"))
+        out, seen, status = on_terminal(m, "queue", "load", "--dry-run", *sources)
+        assert status == 0, out
+        if seen:
+            break
+    assert re.search(r"\rfiles: \d+", seen) and "\r\x1b[K" in seen[-8:], seen[-300:]
+    assert "files: " not in m.run("queue", "load", "--dry-run", *sources) + m.said
