@@ -175,7 +175,7 @@ proc_lock(const char *path, int *fd)
 {
 	char text[24];
 	enum err e;
-	int lock = sys_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int lock = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 
 	if (lock < 0)
 		return fail_errno("open %s", path);
