@@ -287,6 +287,11 @@ parse_columns(struct parser *p, struct table_entry *e)
 	struct word w;
 	enum err err;
 
+	/* What is kept ends with a NUL byte: whatever stood behind one would be lost. */
+	p->at = str_find(p->line, '\0');
+	if (p->at < p->line.n)
+		return fail(E_SYNTAX, "expected text, not a NUL byte");
+	p->at = 0;
 	for (size_t i = 0; i < countof(columns); i++) {
 		err = word_next(p->line, &p->at, &w);
 		if (err == E_EOF) {
