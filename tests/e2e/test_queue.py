@@ -70,6 +70,7 @@ def test_hold_and_release():
     s.rules.clear()
     m.run("queue", "flush")
     assert s.wait(1)[0].rcpts == ["r1@example.org"]
+    m.wait_log(rf"{ids[1]}: removed")
     m.kill("qmgr")
     house.wait_until(lambda: [q for q in m.queue() if q["queue_name"] == "hold"])
     assert len(s.messages) == 1
