@@ -176,6 +176,21 @@ send_copy(struct notices *n, const struct notice_job *job)
 		    copy.to, err_why());
 }
 
+/* Whom else could be told when even that cannot be made? */
+static WAITS enum err
+send_to_postmaster(struct notices *n, const struct notice_job *job, const struct addressee *postmaster, uint64_t *id)
+{
+	enum err e = send_one(n, job, postmaster, id);
+	char text[QID_TEXT];
+
+	if (e != E_TOOBIG)
+		return e;
+	log_error("%s: no notice to %s can be made: it is given up: %s", qid_text(job->what->id, text),
+	    postmaster->to, err_why());
+	*id = 0;
+	return OK;
+}
+
 /* The sender can never be told: his address stands for more than virtual_alias_expansion_limit
  * allows, or the notice would be beyond all bounds.  Asking again would not help. */
 static WAITS enum err
@@ -189,7 +204,7 @@ send_instead(struct notices *n, const struct notice_job *job, struct addressee *
 	    STR_ARG(job->what->sender), told ? "the postmaster gets it instead" : "it is given up",
 	    err_why());
 	postmaster->headers_only = true;
-	return told ? send_one(n, job, postmaster, id) : OK;
+	return told ? send_to_postmaster(n, job, postmaster, id) : OK;
 }
 
 enum err
@@ -221,5 +236,5 @@ notice_send(struct notices *n, const struct notice_job *job, uint64_t *id)
 	}
 	if (job->what->kind > NOTICE_DELAY || !has_class(n, "2bounce"))
 		return OK;
-	return send_one(n, job, &postmaster, id);
+	return send_to_postmaster(n, job, &postmaster, id);
 }

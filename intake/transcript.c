@@ -145,6 +145,7 @@ transcript_send(const struct transcript *t, struct intake *in, const char *peer,
 {
 	static struct rate rate;
 	static size_t missed;
+	size_t untold;
 	const struct params *p = intake_params(in);
 	struct spool_msg m = { .id = qid_new(), .arrived = wall_now() };
 	struct str to = str_of(p->error_notice_recipient);
@@ -156,15 +157,19 @@ transcript_send(const struct transcript *t, struct intake *in, const char *peer,
 	if (rate.per_second <= 0)
 		rate_init(&rate, PER_MINUTE, 60, PER_MINUTE, time_now());
 	if (!rate_take(&rate, 1, time_now())) {
-		missed++;
+		if (missed++ == 0)
+			log_warn("too many sessions with errors: %.*s gets no transcripts for now", STR_ARG(to));
 		return;
 	}
-	write_message(t, p, &m, peer, more, missed, &text);
+	/* Taken before the wait: other sessions count on meanwhile. */
+	untold = missed;
+	missed = 0;
+	write_message(t, p, &m, peer, more, untold, &text);
 	if (intake_post(in, &m, str_of(p->double_bounce_sender), to, buf_str(&text), 0) == OK) {
-		missed = 0;
 		log_info("transcript of the session with %s sent to %.*s: %s", peer, STR_ARG(to),
 		    qid_text(m.id, id));
 	} else {
+		missed += untold;
 		log_warn("no transcript of the session with %s to %.*s: %s", peer, STR_ARG(to), err_why());
 	}
 	buf_free(&text);

@@ -23,7 +23,7 @@ begins(struct str line, struct str name)
 	if (!str_starts(line, name))
 		return false;
 	rest = str_trim(str_sub(line, name.n, line.n));
-	return rest.n > 0 && rest.p[0] == '=';
+	return rest.n == 0 || rest.p[0] == '='; /* the sign may stand on the next line, indented */
 }
 
 /* Copy text to out with the first definition of name replaced and further ones dropped: of several the last counts,

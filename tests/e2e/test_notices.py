@@ -389,9 +389,9 @@ def test_a_report_of_the_first_attempt():
 
 def test_a_notice_that_cannot_be_made_is_not_tried_for_ever():
     """What the sender's address stands for is too much; the postmaster is told instead, if he wants to know."""
-    for classes, told in (("2bounce", ["watch@ops.test"]), ("", [])):
+    for classes, reader, told in (("2bounce", "watch@ops.test", ["watch@ops.test"]), ("2bounce", "alice@client.test", []), ("", "watch@ops.test", [])):
         s = sink.Sink(refuse("rcpt", "bob", "550 5.1.1 no bob"))
-        m = house.Postroad(s, virtual_alias_expansion_limit="2", notify_classes=classes, **{"2bounce_notice_recipient": "watch@ops.test"},
+        m = house.Postroad(s, virtual_alias_expansion_limit="2", notify_classes=classes, **{"2bounce_notice_recipient": reader},
                            virtual_alias_maps="inline:{ {alice@client.test = a@x.test, b@x.test, c@x.test, d@x.test} }")
         qid = send(m, ["bob@example.org"])
         m.wait_log(rf"{qid}: no notice to <alice@client\.test> can be made, ")
