@@ -2,6 +2,7 @@
 /* sendmail(1): a message from standard input.  Its header is looked at before anything is handed
  * on: recipients may stand in it (-t), and a From field may be missing; Date and Message-ID are
  * added by pickup. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -16,6 +17,7 @@ struct input {
 	FILE *in;
 	bool dots;
 	bool over;
+	int failed; /* errno: it is not over, but cannot be read: the disk, or no memory for the line */
 	char *line;
 	size_t cap;
 };
@@ -26,6 +28,8 @@ next_line(struct input *in, struct str *line)
 	ssize_t n = in->over ? -1 : getline(&in->line, &in->cap, in->in);
 
 	if (n < 0) {
+		if (!in->over && !feof(in->in))
+			in->failed = errno;
 		in->over = true;
 		return false;
 	}
@@ -186,20 +190,19 @@ sendmail_deliver(struct sendmail *m, FILE *from)
 	int status = EX_DATAERR;
 
 	if (read_header(m, &in, &h) && (!m->extract || take_rcpts(m, &h))) {
-		if (m->s.nrcpts == 0) {
+		if (m->s.nrcpts == 0 && in.failed == 0) {
 			cmd_warn(m->c, "fatal: No recipient addresses found in message header");
-		} else if (ferror(from)) {
-			status = EX_IOERR;
 		} else {
-			hand_in(m, &in, &h);
+			if (in.failed == 0)
+				hand_in(m, &in, &h);
 			/* A message that could not be read to its end is not one. */
-			if (ferror(from)) {
-				cmd_warn(m->c, "fatal: cannot read the message");
-				status = EX_IOERR;
-			} else {
+			if (in.failed == 0)
 				status = submit_end(&m->s);
-			}
 		}
+	}
+	if (in.failed != 0) {
+		cmd_warn(m->c, "fatal: cannot read the message: %s", strerror(in.failed));
+		status = EX_IOERR;
 	}
 	free(in.line);
 	buf_free(&h.text);

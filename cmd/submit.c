@@ -104,12 +104,12 @@ write_all(struct submission *s, struct str data)
 static void
 write_piece(struct submission *s, struct str piece)
 {
-	struct buf length = BUF(4);
+	uint32_t n = (uint32_t)piece.n;
+	/* Nothing here may fail for want of memory: a piece without its length would be read as one. */
+	char length[4] = { (char)n, (char)(n >> 8), (char)(n >> 16), (char)(n >> 24) };
 
-	(void)wire_put_u32(&length, (uint32_t)piece.n);
-	write_all(s, buf_str(&length));
+	write_all(s, (struct str){ length, sizeof length });
 	write_all(s, piece);
-	buf_free(&length);
 }
 
 void

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mail handed in on the host itself: sendmail, postdrop, maildrop, pickup."""
-import os, struct, subprocess
+import os, resource, struct, subprocess
 
 import house, sink
 
@@ -117,6 +117,25 @@ def test_half_a_message_is_none():
         p = subprocess.run([f"{house.BIN}/postdrop", "-c", m.dir], input=junk, capture_output=True)
         assert p.returncode == 65, (junk, p)
     assert not m.files("maildrop")
+
+
+def test_a_message_that_cannot_be_read_to_its_end_is_none():
+    """A line that there is no memory for; an input that fails."""
+    s, m = world()
+    sendmail(m, "bob@example.org")                         # makes the link, too
+    s.wait(1)
+    run = lambda **kw: subprocess.run([f"{m.dir}/sendmail", "-c", m.dir, "-i", "bob@example.org"], capture_output=True, env=m.env, **kw)
+    if "/asan/" not in house.BIN:                          # a sanitizer's memory has no bounds
+        little = lambda: resource.setrlimit(resource.RLIMIT_AS, (64 << 20, 64 << 20))
+        for text in (b"x" * (100 << 20), b"Subject: x\n\nbody\n" + b"x" * (100 << 20)):
+            p = run(input=text, preexec_fn=little)
+            assert p.returncode == 74 and b"cannot read the message: Cannot allocate memory" in p.stderr, p
+    d = os.open("/", os.O_RDONLY)
+    p = run(stdin=d)
+    os.close(d)
+    assert p.returncode == 74 and b"cannot read the message" in p.stderr, p
+    m.empty()
+    assert not m.files("maildrop") and len(s.messages) == 1
 
 
 def test_what_is_no_message_is_set_aside():
