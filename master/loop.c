@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "util/log.h"
@@ -201,8 +202,15 @@ loop_run(struct master *m)
 		turn.n = 0;
 		turn.fds[turn.n++] = (struct pollfd){ .fd = m->signal_fd, .events = POLLIN };
 		each_worker(m, add);
-		if (poll(turn.fds, turn.n, m->state == RUNNING ? TURN_MS : BUSY_TURN_MS) < 0 && errno != EINTR)
-			log_fatal("poll: %s", strerror(errno));
+		if (poll(turn.fds, turn.n, m->state == RUNNING ? TURN_MS : BUSY_TURN_MS) < 0) {
+			if (errno != EINTR && errno != ENOMEM && errno != EAGAIN)
+				log_fatal("poll: %s", strerror(errno));
+			/* What poll() would have written is not there. */
+			for (nfds_t i = 0; i < turn.n; i++)
+				turn.fds[i].revents = 0;
+			if (errno != EINTR)
+				nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
+		}
 		/* Before the signals: they may bury a worker. */
 		for (nfds_t i = 1; i < turn.n; i++)
 			if (turn.fds[i].revents)

@@ -270,6 +270,7 @@ main(int argc, char **argv)
 	if (errand != RUN)
 		return errand == CHECK_ONLY ? check_only() : prepare_only();
 	fault_init("master");
+	mem_be_patient();
 	if (start() != OK)
 		return give_up(err_why());
 	master.generation = 1;

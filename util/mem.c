@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "util/mem.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* No log here: the log may be what ran out.  abort() lets the crash handler write what it still holds. */
@@ -16,6 +18,23 @@ out_of_memory(void)
 	abort();
 }
 
+static bool patient;
+
+void
+mem_be_patient(void)
+{
+	patient = true;
+}
+
+/* After a failed call: true to try again. */
+static bool
+try_again(void)
+{
+	if (patient)
+		nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
+	return patient;
+}
+
 void *
 mem_new(size_t n)
 {
@@ -25,8 +44,11 @@ mem_new(size_t n)
 void *
 mem_array(size_t count, size_t size)
 {
-	void *p = count && size ? calloc(count, size) : calloc(1, 1);
+	void *p;
 
+	do
+		p = count && size ? calloc(count, size) : calloc(1, 1);
+	while (p == NULL && try_again());
 	if (p == NULL)
 		out_of_memory();
 	return p;
@@ -35,9 +57,14 @@ mem_array(size_t count, size_t size)
 void *
 mem_grow(void *p, size_t n)
 {
-	if ((p = realloc(p, n ? n : 1)) == NULL)
+	void *grown;
+
+	do
+		grown = realloc(p, n ? n : 1);
+	while (grown == NULL && try_again());
+	if (grown == NULL)
 		out_of_memory();
-	return p;
+	return grown;
 }
 
 char *

@@ -13,6 +13,8 @@ void *mem_grow(void *p, size_t n) __attribute__((returns_nonnull, warn_unused_re
 char *mem_dup(const char *z) __attribute__((returns_nonnull, warn_unused_result, malloc));
 /* Free *p and set it to NULL. */
 #define mem_free(pp) do { free(*(pp)); *(pp) = NULL; } while (0)
+/* In master, whom nobody starts again: wait for memory instead of dying. */
+void  mem_be_patient(void);
 #define countof(a) (sizeof(a) / sizeof *(a))
 /* The struct that contains member m at address p. */
 #define container_of(p, type, m) ((type *)(void *)((char *)(p) - offsetof(type, m)))

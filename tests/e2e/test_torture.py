@@ -37,7 +37,8 @@ def test_a_fault_at_some_calls_of_smtpd_and_qmgr():
         return                         # nothing can be put before a sanitizer's own library
     w = faults.World()
     cells = [("smtpd", "fsync", "EIO", True), ("smtpd", "fstat", "EIO", True), ("smtpd", "openat", "EMFILE", True), ("smtpd", "write", "SHORT", False),
-             ("qmgr", "unlinkat", "KILL", False), ("smtp", "connect", "EAGAIN", False), ("master", "fork", "EAGAIN", False)]
+             ("qmgr", "unlinkat", "KILL", False), ("smtp", "connect", "EAGAIN", False), ("master", "fork", "EAGAIN", False),
+             ("master", "calloc", "ENOMEM", True), ("master", "poll", "ENOMEM", True), ("sendmail", "malloc", "ENOMEM", True)]
     for role, call, error, onwards in cells:
         steps, bad = w.cell(role, False, call, error, onwards, 2)
         assert not bad, f"{role} {call} {error}: {bad}"
