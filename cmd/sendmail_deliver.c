@@ -189,17 +189,16 @@ sendmail_deliver(struct sendmail *m, FILE *from)
 	struct header h = { .text = BUF((size_t)m->params.header_size_limit + (64 << 10)) };
 	int status = EX_DATAERR;
 
-	if (read_header(m, &in, &h) && (!m->extract || take_rcpts(m, &h))) {
-		if (m->s.nrcpts == 0 && in.failed == 0) {
+	if (read_header(m, &in, &h) && in.failed == 0 && (!m->extract || take_rcpts(m, &h))) {
+		if (m->s.nrcpts == 0) {
 			cmd_warn(m->c, "fatal: No recipient addresses found in message header");
 		} else {
-			if (in.failed == 0)
-				hand_in(m, &in, &h);
-			/* A message that could not be read to its end is not one. */
+			hand_in(m, &in, &h);
 			if (in.failed == 0)
 				status = submit_end(&m->s);
 		}
 	}
+	/* A message that could not be read to its end is not one. */
 	if (in.failed != 0) {
 		cmd_warn(m->c, "fatal: cannot read the message: %s", strerror(in.failed));
 		status = EX_IOERR;

@@ -97,30 +97,31 @@ cmd_start(struct cmd *c, int argc, char **argv)
 	return status;
 }
 
-int
-cmd_set_permissions(struct cmd *c, int argc, char **argv)
+/* Become master; returns only when that cannot be. */
+static int
+become_master(struct cmd *c, const char *how)
 {
 	struct params p;
 
-	(void)argc;
-	(void)argv;
 	if (!cmd_params(c, &p))
 		return 1;
-	exec_master(c, &p, "-p", -1);
+	exec_master(c, &p, how, -1);
 	params_fini(&p);
 	return 1;
 }
 
 int
-cmd_start_fg(struct cmd *c, int argc, char **argv)
+cmd_set_permissions(struct cmd *c, int argc, char **argv)
 {
-	struct params p;
-
 	(void)argc;
 	(void)argv;
-	if (!cmd_params(c, &p))
-		return 1;
-	exec_master(c, &p, "-f", -1);
-	params_fini(&p);
-	return 1;
+	return become_master(c, "-p");
+}
+
+int
+cmd_start_fg(struct cmd *c, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return become_master(c, "-f");
 }

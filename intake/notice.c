@@ -176,6 +176,13 @@ send_copy(struct notices *n, const struct notice_job *job)
 		    copy.to, err_why());
 }
 
+/* Is he told in the sender's place? */
+static bool
+postmaster_wants(const struct notices *n, const struct notice_job *job)
+{
+	return job->what->kind <= NOTICE_DELAY && has_class(n, "2bounce");
+}
+
 /* Whom else could be told when even that cannot be made? */
 static WAITS enum err
 send_to_postmaster(struct notices *n, const struct notice_job *job, const struct addressee *postmaster, uint64_t *id)
@@ -197,7 +204,7 @@ static WAITS enum err
 send_instead(struct notices *n, const struct notice_job *job, struct addressee *postmaster, uint64_t *id)
 {
 	char text[QID_TEXT];
-	bool told = job->what->kind <= NOTICE_DELAY && has_class(n, "2bounce");
+	bool told = postmaster_wants(n, job);
 
 	*id = 0;
 	log_error("%s: no notice to <%.*s> can be made, %s: %s", qid_text(job->what->id, text),
@@ -234,7 +241,5 @@ notice_send(struct notices *n, const struct notice_job *job, uint64_t *id)
 		postmaster.words = "postmaster delay notification";
 		postmaster.headers_only = true;
 	}
-	if (job->what->kind > NOTICE_DELAY || !has_class(n, "2bounce"))
-		return OK;
-	return send_to_postmaster(n, job, &postmaster, id);
+	return postmaster_wants(n, job) ? send_to_postmaster(n, job, &postmaster, id) : OK;
 }

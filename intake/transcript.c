@@ -10,7 +10,7 @@
 #include "util/rate.h"
 #include "util/time.h"
 
-enum { LINE_KEPT = 600, PER_MINUTE = 10, MESSAGE_MAX = 4 * TRANSCRIPT_KEPT };
+enum { LINE_KEPT = 600, LINE_MOST = LINE_KEPT + 8, PER_MINUTE = 10, MESSAGE_MAX = 4 * TRANSCRIPT_KEPT };
 
 static const struct {
 	enum trouble class;
@@ -36,7 +36,7 @@ transcript_classes(const struct params *p)
 void
 transcript_init(struct transcript *t, unsigned wanted)
 {
-	*t = (struct transcript){ .wanted = wanted, .text = BUF(TRANSCRIPT_KEPT) };
+	*t = (struct transcript){ .wanted = wanted, .text = BUF(TRANSCRIPT_KEPT + LINE_MOST) };
 }
 
 void
@@ -51,13 +51,13 @@ transcript_trouble(struct transcript *t, unsigned class)
 	t->seen |= class;
 }
 
-/* The oldest lines make room for the newest. */
+/* So that the newest lines are TRANSCRIPT_KEPT bytes at most. */
 static void
-make_room(struct transcript *t, size_t n)
+drop_oldest(struct transcript *t)
 {
 	size_t from = 0;
 
-	while (t->text.n - from + n > TRANSCRIPT_KEPT) {
+	while (t->text.n - from > TRANSCRIPT_KEPT) {
 		from += str_find(str_sub(buf_str(&t->text), from, t->text.n), '\n') + 1;
 		t->left_out++;
 	}
@@ -67,15 +67,11 @@ make_room(struct transcript *t, size_t n)
 static void
 keep(struct transcript *t, const char *side, struct str line)
 {
-	struct buf text = BUF(0);
-
 	if (t->wanted == 0)
 		return;
-	ENSURE(buf_adds(&text, side) && buf_add_clean(&text, str_sub(line, 0, LINE_KEPT)) &&
-	       buf_adds(&text, "\r\n"));
-	make_room(t, text.n);
-	ENSURE(buf_add(&t->text, buf_str(&text)));
-	buf_free(&text);
+	ENSURE(buf_adds(&t->text, side) && buf_add_clean(&t->text, str_sub(line, 0, LINE_KEPT)) &&
+	       buf_adds(&t->text, "\r\n"));
+	drop_oldest(t);
 }
 
 /* Of AUTH the mechanism is enough. */
@@ -110,8 +106,8 @@ write_header(const struct params *p, const struct spool_msg *m, const char *peer
 	char date[TIME_RFC5322];
 
 	wall_rfc5322(m->arrived, date);
-	ENSURE(buf_printf(out, "Received: by %s (%s)\r\n\tid %016" PRIX64 "; %s\r\nDate: %s\r\n",
-	    p->myhostname, p->mail_name, m->id, date, date));
+	ENSURE(received_put(m->arrived, m->id, p->myhostname, p->mail_name, out) &&
+	       buf_printf(out, "Date: %s\r\n", date));
 	ENSURE(buf_printf(out, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\nTo: Postmaster <%s>\r\n",
 	    p->myhostname, p->error_notice_recipient));
 	ENSURE(buf_printf(out, "Subject: %s SMTP server: errors from %s\r\n", p->mail_name, peer));
@@ -147,7 +143,7 @@ transcript_send(const struct transcript *t, struct intake *in, const char *peer,
 	static size_t missed;
 	size_t untold;
 	const struct params *p = intake_params(in);
-	struct spool_msg m = { .id = qid_new(), .arrived = wall_now() };
+	struct spool_msg m = { 0 };
 	struct str to = str_of(p->error_notice_recipient);
 	struct buf text = BUF(MESSAGE_MAX);
 	char id[QID_TEXT];
@@ -164,6 +160,8 @@ transcript_send(const struct transcript *t, struct intake *in, const char *peer,
 	/* Taken before the wait: other sessions count on meanwhile. */
 	untold = missed;
 	missed = 0;
+	m.id = qid_new();
+	m.arrived = wall_now();
 	write_message(t, p, &m, peer, more, untold, &text);
 	if (intake_post(in, &m, str_of(p->double_bounce_sender), to, buf_str(&text), 0) == OK) {
 		log_info("transcript of the session with %s sent to %.*s: %s", peer, STR_ARG(to),

@@ -58,12 +58,9 @@ give_fields(struct resending *r)
 {
 	const struct params *p = local.p;
 	struct buf text = BUF(0);
-	char date[TIME_RFC5322];
 	enum err e = OK;
 
-	wall_rfc5322(r->m.arrived, date);
-	if (!buf_printf(&text, "Received: by %s (%s)\r\n\tid %s; %s\r\n", p->myhostname,
-		p->mail_name, r->id, date))
+	if (!received_put(r->m.arrived, r->m.id, p->myhostname, p->mail_name, &text))
 		e = fail(E_NOSPACE, "no memory");
 	if (e == OK && list_has(str_of(p->prepend_delivered_header), STR("forward"), false) &&
 	    !buf_printf(&text, "Delivered-To: %.*s\r\n", STR_ARG(r->d->o->rcpt.addr)))

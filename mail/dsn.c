@@ -152,8 +152,8 @@ write_header(const struct dsn *d, struct buf *out)
 	char date[TIME_RFC5322];
 
 	wall_rfc5322(d->now, date);
-	return buf_printf(out, "Received: by %s (%s)\r\n\tid %016" PRIX64 "; %s\r\nDate: %s\r\n",
-		   host, d->params->mail_name, d->id, date, date) &&
+	return received_put(d->now, d->id, host, d->params->mail_name, out) &&
+	       buf_printf(out, "Date: %s\r\n", date) &&
 	       add_from(d, out) && buf_printf(out, "Subject: %s\r\nTo: ", buf_cstr(subject)) &&
 	       add_safe(d, out, d->to) &&
 	       buf_printf(out,

@@ -180,3 +180,12 @@ message_id_put(struct wall arrived, uint64_t id, const char *host, struct buf *o
 	strftime(stamp, sizeof stamp, "%Y%m%d%H%M%S", gmtime_r(&t, &tm));
 	return buf_printf(out, "<%s.%016" PRIX64 "@%s>", stamp, id, host);
 }
+
+bool
+received_put(struct wall arrived, uint64_t id, const char *host, const char *mail_name, struct buf *out)
+{
+	char date[TIME_RFC5322];
+
+	wall_rfc5322(arrived, date);
+	return buf_printf(out, "Received: by %s (%s)\r\n\tid %016" PRIX64 "; %s\r\n", host, mail_name, id, date);
+}

@@ -32,6 +32,8 @@ void header_scan_add(struct header_scan *h, struct str content);
 /* The name of the field that a line begins, "" when it begins none.  Blanks before the colon are tolerated and not part of it. */
 struct str header_field_name(struct str line);
 /* The message id that we give a message which has none: "<YYYYMMDDhhmmss.ID@host>". */
+/* The field of a message that did not come by SMTP (RFC 5321 section 4.4), with its CRLF. */
+bool received_put(struct wall arrived, uint64_t id, const char *host, const char *mail_name, struct buf *out);
 bool message_id_put(struct wall arrived, uint64_t id, const char *host, struct buf *out);
 /* "ID: message-id=<...>", as log tools look for it. */
 void header_scan_log(const struct header_scan *h, const char *id);

@@ -205,9 +205,6 @@ loop_run(struct master *m)
 		if (poll(turn.fds, turn.n, m->state == RUNNING ? TURN_MS : BUSY_TURN_MS) < 0) {
 			if (errno != EINTR && errno != ENOMEM && errno != EAGAIN)
 				log_fatal("poll: %s", strerror(errno));
-			/* What poll() would have written is not there. */
-			for (nfds_t i = 0; i < turn.n; i++)
-				turn.fds[i].revents = 0;
 			if (errno != EINTR)
 				nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
 		}

@@ -68,9 +68,9 @@ parse(int argc, char **argv)
 }
 
 static void
-print_lines(const char *prefix, const struct buf *b)
+print_lines(const char *prefix, struct str rest)
 {
-	struct str rest = buf_str(b), line;
+	struct str line;
 
 	while (str_cut(&rest, '\n', &line))
 		fprintf(stderr, "%s%.*s\n", prefix, STR_ARG(line));
@@ -82,8 +82,8 @@ check_only(void)
 	struct buf errors = BUF(0), warnings = BUF(0);
 	enum err e = setup_load(master.config_dir, &master.params, &master.table, &errors, &warnings);
 
-	print_lines("warning: ", &warnings);
-	print_lines("error: ", &errors);
+	print_lines("warning: ", buf_str(&warnings));
+	print_lines("error: ", buf_str(&errors));
 	buf_free(&errors);
 	buf_free(&warnings);
 	return e != OK;
@@ -134,7 +134,7 @@ load(void)
 	enum err e = setup_load(master.config_dir, &master.params, &master.table, &errors, &warnings);
 
 	if (master.foreground)
-		print_lines("postroad: warning: ", &warnings);
+		print_lines("postroad: warning: ", buf_str(&warnings));
 	while (errors.n > 0 && errors.p[errors.n - 1] == '\n')
 		buf_cut(&errors, errors.n - 1);
 	if (e != OK)
@@ -252,7 +252,7 @@ prepare_only(void)
 		e = setup_directories(&master);
 	if (e == OK)
 		return 0;
-	print_lines("postroad: fatal: ", &(struct buf){ .p = (char *)(uintptr_t)err_why(), .n = strlen(err_why()) });
+	print_lines("postroad: fatal: ", str_of(err_why()));
 	return 1;
 }
 

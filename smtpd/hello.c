@@ -57,9 +57,7 @@ do_ehlo(struct session *s, struct str arg)
 		ENSURE(buf_adds(&text, "\r\n"));
 	}
 	text.p[last + 3] = ' ';
-	transcript_out(&s->transcript, buf_str(&text));
-	if (!s->lost)
-		io_put(s->io, buf_str(&text));
+	say_lines(s, buf_str(&text));
 	buf_free(&text);
 	return V_OK;
 }

@@ -65,6 +65,14 @@ put(struct session *s, enum reply_id id, struct str text)
 }
 
 void
+say_lines(struct session *s, struct str lines)
+{
+	transcript_out(&s->transcript, lines);
+	if (!s->lost)
+		io_put(s->io, lines);
+}
+
+void
 say_with(struct session *s, enum reply_id id, struct str arg)
 {
 	struct buf text = BUF(0);

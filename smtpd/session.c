@@ -180,8 +180,7 @@ greet(struct session *s)
 		return false;
 	s->greeted = true;
 	ENSURE(buf_printf(&text, "220 %s\r\n", s->smtpd->params->smtpd_banner));
-	transcript_out(&s->transcript, buf_str(&text));
-	io_put(s->io, buf_str(&text));
+	say_lines(s, buf_str(&text));
 	buf_free(&text);
 	session_flush(s);
 	return !s->lost && begins_well(s);

@@ -88,7 +88,9 @@ void say_render(const struct params *p, enum reply_id id, struct str arg, struct
 /* Queue a reply, after a pause when the client has made too many errors. */
 WAITS void say(struct session *s, enum reply_id id);
 WAITS void say_with(struct session *s, enum reply_id id, struct str arg);
-/* The same, and log it as a rejection of `where` ("RCPT", "END-OF-MESSAGE"); rcpt: the recipient it is about, if any. */
+/* Queue what is no reply of the table: the greeting, the answer to EHLO. */
+void say_lines(struct session *s, struct str lines);
+/* say_with(), and log it as a rejection of `where` ("RCPT", "END-OF-MESSAGE"); rcpt: the recipient it is about, if any. */
 WAITS void say_rejected(struct session *s, const char *where, enum reply_id id, struct str arg, struct str rcpt);
 
 /* logline.c */

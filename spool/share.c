@@ -19,7 +19,7 @@ struct look {
 static const struct look alone = { 0700, 0700, 0600, false };
 static const struct look shared[] = {
 	[SPOOL_INCOMING] = {0750,  SPOOL_CREATORS, SPOOL_SHARED_FILE, true },
-	[SPOOL_ACTIVE] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, true },
+	[SPOOL_ACTIVE] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, false},
 	[SPOOL_DEFERRED] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, true },
 	[SPOOL_HOLD] = { 0750, SPOOL_READERS,  SPOOL_SHARED_FILE, true },
 	[SPOOL_CORRUPT] = { 0750, SPOOL_CREATORS, SPOOL_SHARED_FILE, true },

@@ -116,6 +116,20 @@ def test_dry_run_and_hold():
     new.empty()
 
 
+def killed_load(old, new, keep, call, n):
+    """Load a copy of `keep`, until the n-th such call, where the command dies."""
+    shutil.rmtree(old.spool)
+    shutil.copytree(keep, old.spool)
+    # What it was told of earlier rounds must not get in the way of this one.
+    ledger = f"{new.spool}/load/ledger"
+    if os.path.exists(ledger):
+        os.unlink(ledger)
+    new.env["POSTROAD_FAULT"] = f"postroad:{call}:{n}:KILL"
+    new.run("queue", "load", old.spool, check=False)
+    assert new.status == -signal.SIGKILL, (call, n, new.status)
+    del new.env["POSTROAD_FAULT"]
+
+
 def test_killed_in_the_middle_it_comes_in_once_all_the_same():
     """Death at each of several system calls of the loading, with qmgr running; then the same command again."""
     s, old, new, ids = two(4)
@@ -124,16 +138,7 @@ def test_killed_in_the_middle_it_comes_in_once_all_the_same():
     keep = f"{new.dir}/keep"
     shutil.copytree(old.spool, keep)
     for call, n in (("pwrite", 3), ("syncfs", 1), ("fdatasync", 1), ("rename", 1), ("rename", 3), ("fsync", 5), ("unlink", 2), ("unlink", 4)):
-        shutil.rmtree(old.spool)
-        shutil.copytree(keep, old.spool)
-        # What it was told of earlier rounds must not get in the way of this one.
-        ledger = f"{new.spool}/load/ledger"
-        if os.path.exists(ledger):
-            os.unlink(ledger)
-        new.env["POSTROAD_FAULT"] = f"postroad:{call}:{n}:KILL"
-        new.run("queue", "load", old.spool, check=False)
-        assert new.status == -signal.SIGKILL, (call, n, new.status)
-        del new.env["POSTROAD_FAULT"]
+        killed_load(old, new, keep, call, n)
         new.run("queue", "load", old.spool, check=False)
         sent += 4
         new.run("queue", "release", "ALL")
@@ -151,15 +156,8 @@ def test_killed_in_the_middle_and_never_run_again_nothing_is_lost_or_doubled():
     shutil.copytree(old.spool, keep)
     whole = {i: open(f, "rb").read() for i, f in paths(old).items()}
     for call, n in (("pwrite", 3), ("fdatasync", 1), ("rename", 1), ("rename", 3), ("unlink", 2)):
-        shutil.rmtree(old.spool)
-        shutil.copytree(keep, old.spool)
-        if os.path.exists(f"{new.spool}/load/ledger"):
-            os.unlink(f"{new.spool}/load/ledger")
         s.messages.clear()
-        new.env["POSTROAD_FAULT"] = f"postroad:{call}:{n}:KILL"
-        new.run("queue", "load", old.spool, check=False)
-        assert new.status == -signal.SIGKILL, (call, n, new.status)
-        del new.env["POSTROAD_FAULT"]
+        killed_load(old, new, keep, call, n)
         new.stop(); new.start()
         new.run("queue", "release", "ALL")
         new.run("queue", "flush")
