@@ -147,7 +147,8 @@ def test_the_set_gid_helper_takes_nothing_from_its_environment():
     with open(f"{evil}/main.cf", "w") as f:
         f.write(f"queue_directory = {evil}/spool\n")
     env = {"PATH": evil, "MAIL_CONFIG": evil, "POSTROAD_CONFIG": evil, "TZ": "../../../../" + evil, "LC_ALL": "C" * 5000, "MAIL_DEBUG": "x",
-           "POSTROAD_FAULT": "postdrop:write:1:KILL", "POSTROAD_CLOCK": f"{evil}/clock", "TMPDIR": evil, "HOME": evil, "IFS": "/"}
+           "POSTROAD_FAULT": "postdrop:write:1:KILL", "POSTROAD_CLOCK": f"{evil}/clock", "TMPDIR": evil, "HOME": evil, "IFS": "/",
+           **{k: v for k, v in m.env.items() if k.endswith("SAN_OPTIONS")}}
     link = f"{m.dir}/sendmail"
     os.path.lexists(link) or os.symlink(f"{house.BIN}/postroad", link)
     p = subprocess.run([link, "-C", m.dir, "-f", "alice@client.test", "bob@example.org"], input="Subject: x\n\nhello\n", text=True, capture_output=True, env=env)
