@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "qmgr/qmgr.h"
+#include "util/fifo.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -11,9 +12,10 @@ enum {
 	GATHER_MS = 5,
 	GATHER_MAX = 64,
 	TIDY_SECONDS = 10,
+	UNDER_WAY_MAX = 1024, /* moves, and removals, at a time */
 };
 
-enum work { WORK_RECORD, WORK_CHECK, WORK_MOVE, WORK_REMOVE };
+enum work { WORK_RECORD, WORK_CHECK, WORK_MOVE, WORK_REMOVE, WORK_KINDS };
 
 struct job {
 	struct batch_item item;
@@ -53,6 +55,8 @@ work(struct spool *s, struct job *j, enum spool_dir d)
 		return d == j->to ? OK : spool_move(s, j->id, d, j->to);
 	case WORK_REMOVE:
 		return spool_remove(s, d, j->id);
+	case WORK_KINDS:
+		break;
 	}
 	return OK;
 }
@@ -94,6 +98,24 @@ run(struct list *items, void *spool)
 	}
 }
 
+/* Jobs that the disk has been asked for, by kind. */
+static size_t under_way[WORK_KINDS];
+
+/* What is finished waits here until it is handed over; nobody waits for it. */
+static struct {
+	struct fifo ids[SPOOL_DIR_COUNT];
+	size_t n;
+	struct wait some, many;
+} finished;
+
+/* A job takes memory: a queue that is emptied at one word, or finds a transport gone, is not asked for all at once. */
+static bool
+has_room(enum work w)
+{
+	return under_way[w] < UNDER_WAY_MAX;
+}
+
+static void hand_over_finished(void);
 static void post(struct job *j);
 
 static void
@@ -135,6 +157,9 @@ done(struct batch_item *item)
 	bool failed = item->result != OK && item->result != E_NOENT && !set_aside;
 
 	qid_text(j->id, id);
+	under_way[j->work]--;
+	if (j->work == WORK_REMOVE && under_way[WORK_REMOVE] == UNDER_WAY_MAX / 2)
+		hand_over_finished();
 	if (--qmgr.disk_busy == 0)
 		wait_wake_all(&qmgr.disk_idle);
 	if (failed)
@@ -157,6 +182,8 @@ done(struct batch_item *item)
 		if (task_start(&qmgr.tasks, "remove again", try_later, j))
 			return;
 	}
+	if (j->work == WORK_MOVE)
+		sched_may_move(qmgr.sched);
 	buf_free(&j->records);
 	free(j);
 }
@@ -164,6 +191,7 @@ done(struct batch_item *item)
 static void
 hand_over(struct job *j)
 {
+	under_way[j->work]++;
 	/* One after the other for one message, and spread for those of one sender. */
 	batch_post(qmgr.disk[j->id * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (DISK_LANES - 1)],
 	    &j->item, done);
@@ -176,23 +204,31 @@ post(struct job *j)
 	hand_over(j);
 }
 
-/* Waking a helper costs more than unlinking a file, and nobody waits for it: what is finished in
- * GATHER_MS goes together. */
-static struct {
-	struct list jobs;
-	size_t n;
-	struct wait some, many;
-} finished;
+static struct job *
+job(enum work w, uint64_t id, enum spool_dir d)
+{
+	struct job *j = mem_new(sizeof *j);
+
+	j->work = w;
+	j->id = id;
+	j->from = d;
+	return j;
+}
 
 static void
 hand_over_finished(void)
 {
-	struct list *l;
+	uint64_t id;
 
-	for (; (l = list_pop(&finished.jobs)) != NULL; finished.n--)
-		hand_over(container_of(l, struct job, item.link));
+	for (size_t d = 0; d < SPOOL_DIR_COUNT; d++)
+		while (has_room(WORK_REMOVE) && fifo_pop(&finished.ids[d], &id)) {
+			finished.n--;
+			hand_over(job(WORK_REMOVE, id, (enum spool_dir)d));
+		}
 }
 
+/* Waking a helper costs more than unlinking a file: what is finished in GATHER_MS goes together.  Where
+ * there is no room done() goes on. */
 static void
 gather(void *arg)
 {
@@ -200,7 +236,7 @@ gather(void *arg)
 
 	(void)arg;
 	while (e != E_STOPPED) {
-		if (finished.n == 0)
+		if (finished.n == 0 || !has_room(WORK_REMOVE))
 			e = wait_park(&finished.some, TIME_NEVER);
 		if (e == OK && finished.n < GATHER_MAX)
 			e = wait_park(&finished.many, time_after_ms(time_now(), GATHER_MS));
@@ -226,17 +262,6 @@ keep_tidy(void *arg)
 			log_warn("%s", err_why());
 }
 
-static struct job *
-job(enum work w, uint64_t id, enum spool_dir d)
-{
-	struct job *j = mem_new(sizeof *j);
-
-	j->work = w;
-	j->id = id;
-	j->from = d;
-	return j;
-}
-
 void
 disk_record(uint64_t id, enum spool_dir d, struct str records, bool durable)
 {
@@ -254,13 +279,25 @@ disk_check(uint64_t id, enum spool_dir d)
 	post(job(WORK_CHECK, id, d));
 }
 
-void
+/* While the spool is still being read what moved to a directory that is read later would be read twice; and the
+ * end of the process does not wait for what the next one finds in either place. */
+static bool
+may_move(void)
+{
+	return qmgr.rebuilt && service_phase() == PHASE_RUN && has_room(WORK_MOVE);
+}
+
+bool
 disk_move(uint64_t id, enum spool_dir from, enum spool_dir to)
 {
-	struct job *j = job(WORK_MOVE, id, from);
+	struct job *j;
 
+	if (from != SPOOL_HOLD && to != SPOOL_HOLD && !may_move())
+		return false;
+	j = job(WORK_MOVE, id, from);
 	j->to = to;
 	post(j);
+	return true;
 }
 
 void
@@ -269,7 +306,7 @@ disk_remove(uint64_t id, enum spool_dir d)
 	if (qmgr.readers > 0)
 		gone_note(id, false);
 	qmgr.disk_busy++;
-	list_push(&finished.jobs, &job(WORK_REMOVE, id, d)->item.link);
+	fifo_push(&finished.ids[d], id);
 	if (finished.n++ == 0)
 		wait_wake(&finished.some);
 	else if (finished.n == GATHER_MAX)
@@ -280,7 +317,6 @@ void
 disk_start(void)
 {
 	wait_init(&qmgr.disk_idle);
-	list_init(&finished.jobs);
 	wait_init(&finished.some);
 	wait_init(&finished.many);
 	if (task_start(&qmgr.tasks, "remove", gather, NULL) == NULL ||

@@ -82,7 +82,7 @@ void disk_start(void);
 void disk_stop(void);
 void disk_record(uint64_t id, enum spool_dir d, struct str records, bool durable);
 void disk_check(uint64_t id, enum spool_dir d); /* set it aside if it is damaged */
-void disk_move(uint64_t id, enum spool_dir from, enum spool_dir to);
+bool disk_move(uint64_t id, enum spool_dir from, enum spool_dir to); /* false: not now */
 void disk_remove(uint64_t id, enum spool_dir d);
 WAITS void disk_wait(struct time deadline); /* until all that was asked for is done */
 

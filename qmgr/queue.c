@@ -22,9 +22,9 @@ state_of(const struct message *m, const struct sched_msg *v)
 {
 	if (sched_active(m))
 		return STATE_ACTIVE;
-	return v->dir == SPOOL_HOLD       ? STATE_HOLD
-	       : v->dir == SPOOL_DEFERRED ? STATE_DEFERRED
-					  : STATE_INCOMING;
+	return v->dir == SPOOL_HOLD  ? STATE_HOLD
+	       : sched_deferred(m) ? STATE_DEFERRED
+				   : STATE_INCOMING;
 }
 
 static bool

@@ -8,6 +8,7 @@
 
 #include "mail/addr.h"
 #include "qmgr/qmgr.h"
+#include "util/fifo.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -24,8 +25,7 @@ static struct {
 	struct router *router;
 	bool fixed;
 	struct map ways;
-	uint64_t *ids; /* messages to be routed anew, a ring */
-	size_t first, n, cap;
+	struct fifo again; /* ids of messages to be routed anew */
 	struct wait more;
 } routes;
 
@@ -78,8 +78,7 @@ routes_close(void)
 	forget_ways();
 	map_fini(&routes.ways);
 	router_close(&routes.router);
-	mem_free(&routes.ids);
-	routes.n = routes.cap = 0;
+	fifo_fini(&routes.again);
 }
 
 /* local looks at no next hop.  Each of its users is a destination of his own, so that the slow
@@ -195,17 +194,9 @@ route_later(void *arg, const struct message *m)
 	uint64_t id = sched_id(m);
 
 	(void)arg;
-	if (routes.n > 0 && routes.ids[(routes.first + routes.n - 1) % routes.cap] == id)
+	if (fifo_ends_with(&routes.again, id))
 		return;
-	if (routes.n == routes.cap) {
-		size_t former = routes.cap;
-
-		routes.cap = former ? 2 * former : 64;
-		routes.ids = mem_grow(routes.ids, routes.cap * sizeof *routes.ids);
-		/* What had come round the end moves behind it. */
-		memcpy(routes.ids + former, routes.ids, routes.first * sizeof *routes.ids);
-	}
-	routes.ids[(routes.first + routes.n++) % routes.cap] = id;
+	fifo_push(&routes.again, id);
 	wait_wake(&routes.more);
 }
 
@@ -284,14 +275,11 @@ run_again(void *arg)
 	while (!task_stopping()) {
 		uint64_t id;
 
-		if (routes.n == 0) {
+		if (!fifo_pop(&routes.again, &id)) {
 			if (wait_park(&routes.more, TIME_NEVER) == E_STOPPED)
 				break;
 			continue;
 		}
-		id = routes.ids[routes.first];
-		routes.first = (routes.first + 1) % routes.cap;
-		routes.n--;
 		route_again(id);
 		if (++turn % EACH_TURN == 0)
 			task_yield();

@@ -276,6 +276,7 @@ read_spool(void *arg)
 	read_with(read_all, NULL);
 	report();
 	qmgr.rebuilt = true;
+	sched_may_move(qmgr.sched);
 	wait_wake_all(&qmgr.more_read);
 	qmgr.next_sweep = time_after(time_now(), FIRST_SWEEP_SECONDS);
 	while (!task_stopping()) {

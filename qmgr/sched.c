@@ -51,6 +51,7 @@ sched_free(struct sched **at)
 	transports_free(s);
 	for (size_t i = 0; i < s->ndeliveries; i++)
 		free(s->deliveries[i]);
+	fifo_fini(&s->to_move);
 	heap_fini(&s->parcel_timers);
 	heap_fini(&s->dest_timers);
 	heap_fini(&s->warnings);
@@ -99,6 +100,12 @@ uint32_t
 sched_in_flight(const struct message *m)
 {
 	return m->inflight;
+}
+
+bool
+sched_deferred(const struct message *m)
+{
+	return !m->held && (m->dir == SPOOL_DEFERRED || m->moving || m->to_move);
 }
 
 bool

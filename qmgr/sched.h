@@ -118,8 +118,9 @@ struct sched_do {
 	bool (*notice)(void *arg, const struct message *m, enum notice_kind kind);
 	/* An agent found its content damaged: look, and sched_forget() it if that is so. */
 	void (*damaged)(void *arg, const struct message *m);
-	/* Rename; answered by sched_moved().  No delivery of it is begun before that. */
-	void (*move)(void *arg, const struct message *m, enum spool_dir to);
+	/* Rename; answered by sched_moved().  No delivery of it is begun before that.  False: not now; it is asked for again after
+	 * sched_may_move().  To and from SPOOL_HOLD is always possible. */
+	bool (*move)(void *arg, const struct message *m, enum spool_dir to);
 	/* Where mail to addr goes by now: asked whenever a recipient is to be tried again.  False: that cannot be said at once; then reroute
 	 * is called, which is to be answered by sched_routed() with what sched_unrouted() lists.  NULL: routes never change. */
 	bool (*route)(void *arg, const struct message *m, struct str addr, struct str *transport, struct str *nexthop);
@@ -150,6 +151,7 @@ bool          sched_done(struct sched *s, struct agent *a, uint64_t delivery, en
                          const struct msg_outcome *outcomes, size_t n);
 void          sched_noticed(struct sched *s, uint64_t id);             /* the notice is durable */
 void          sched_moved(struct sched *s, uint64_t id, enum spool_dir dir);  /* where it now is, moved or not */
+void          sched_may_move(struct sched *s);                         /* there is room for moves again */
 /* v: by rising index.  What it does not answer stays unrouted and is asked for again. */
 void          sched_routed(struct sched *s, uint64_t id, const struct sched_routed *v, size_t n);
 /* No more deliveries (true), or again (false). */
@@ -178,6 +180,7 @@ bool            sched_noticing(const struct message *m);       /* a notice was a
 void            sched_unrouted(const struct message *m, void (*fn)(void *arg, uint32_t index, struct str addr), void *arg);
 bool            sched_active(const struct message *m);         /* something of it is ready or being delivered */
 uint32_t        sched_in_flight(const struct message *m);
+bool            sched_deferred(const struct message *m);       /* or on its way there */
 bool            sched_held(const struct message *m);           /* on hold, or on its way there */
 bool            sched_forced(const struct message *m);         /* told to expire */
 

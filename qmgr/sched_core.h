@@ -4,6 +4,7 @@
 #define QMGR_SCHED_CORE_H
 
 #include "qmgr/sched.h"
+#include "util/fifo.h"
 #include "util/heap.h"
 #include "util/list.h"
 #include "util/log.h"
@@ -141,6 +142,7 @@ struct message {
 	unsigned        dir:4;
 	unsigned        asking:4;                      /* enum notice_kind that is asked for; message_asking() */
 	bool            held:1, deleted:1, forced:1, moving:1, expiry_told:1;
+	bool            to_move:1;                     /* is in sched.to_move */
 	bool            reported:1;                    /* a report of the first attempt is durable */
 	struct parcel   parcels[];
 };
@@ -187,6 +189,7 @@ struct sched {
 	size_t                  ndeliveries;
 	struct list             free_deliveries, by_age;
 	struct list             unrecorded;
+	struct fifo             to_move;               /* ids of messages that could not be moved when they settled */
 	struct buf              key, text;
 	struct msg_rcpt        *rcpts;                 /* scratch of deliver() */
 	size_t                  rcpts_cap;
@@ -271,6 +274,7 @@ void         record_rcpt(struct sched *s, struct message *m, const struct rcpt *
 void         record_message(struct sched *s, struct message *m, enum jrn_type type);     /* of it as a whole */
 void         records_flush(struct sched *s, struct message *m);
 void         message_settle(struct sched *s, struct message *m);       /* m may be gone afterwards */
+void         message_move(struct sched *s, struct message *m, enum spool_dir to);
 void         message_free(struct sched *s, struct message *m);
 void         message_unlink(struct sched *s, struct message *m);       /* from the table of ids and the walks */
 

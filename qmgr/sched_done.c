@@ -340,15 +340,40 @@ message_remove(struct sched *s, struct message *m)
 	message_free(s, m);
 }
 
-static void
-message_move(struct sched *s, struct message *m)
+static enum spool_dir
+place_of(const struct message *m)
 {
-	enum spool_dir want = m->held ? SPOOL_HOLD : SPOOL_DEFERRED;
+	return m->held ? SPOOL_HOLD : SPOOL_DEFERRED;
+}
 
-	if (m->dir == want || m->moving)
+/* Where it cannot be moved now it waits its turn, and may be delivered from where it is meanwhile. */
+void
+message_move(struct sched *s, struct message *m, enum spool_dir to)
+{
+	if (m->inflight || m->moving || m->dir == to)
 		return;
-	m->moving = true;
-	s->verbs->move(s->arg, m, want);
+	m->moving = s->verbs->move(s->arg, m, to);
+	if (m->moving || m->to_move)
+		return;
+	m->to_move = true;
+	fifo_push(&s->to_move, m->id);
+}
+
+void
+sched_may_move(struct sched *s)
+{
+	struct message *m;
+	uint64_t id;
+
+	for (bool room = true; room && fifo_pop(&s->to_move, &id);) {
+		if ((m = sched_find(s, id)) == NULL)
+			continue;
+		m->to_move = false;
+		if (m->active || m->deleted || m->pending == 0) /* it is asked again when it settles */
+			continue;
+		message_move(s, m, place_of(m));
+		room = !m->to_move;
+	}
 }
 
 void
@@ -370,7 +395,7 @@ message_settle(struct sched *s, struct message *m)
 	if (m->pending == 0)
 		return; /* the notice will be durable in a moment */
 	records_flush(s, m);
-	message_move(s, m);
+	message_move(s, m, place_of(m));
 }
 
 void

@@ -17,15 +17,6 @@ message_stop(struct sched *s, struct message *m)
 }
 
 static void
-move_to(struct sched *s, struct message *m, enum spool_dir dir)
-{
-	if (m->inflight || m->moving || m->dir == dir)
-		return;
-	m->moving = true;
-	s->verbs->move(s->arg, m, dir);
-}
-
-static void
 start_parcels(struct sched *s, struct message *m)
 {
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
@@ -67,7 +58,7 @@ op_release(struct sched *s, struct message *m)
 		return false;
 	m->held = false;
 	/* Off hold on disk first: a crash must not put it back. */
-	move_to(s, m, SPOOL_DEFERRED);
+	message_move(s, m, SPOOL_DEFERRED);
 	if (m->forced) {
 		message_expire(s, m);
 		message_settle(s, m);

@@ -122,14 +122,14 @@ notice(void *arg, const struct message *m, enum notice_kind kind)
 	return notice_want(m, kind);
 }
 
-static void
+static bool
 move(void *arg, const struct message *m, enum spool_dir to)
 {
 	struct sched_msg v;
 
 	(void)arg;
 	sched_view(m, &v);
-	disk_move(v.id, v.dir, to);
+	return disk_move(v.id, v.dir, to);
 }
 
 static void

@@ -37,6 +37,7 @@ struct world {
 	size_t                nmoving;
 	char                  why[256];                /* of the last suspension */
 	bool                  slow_disk;               /* moves wait for world_moved() */
+	bool                  no_moves;                /* but to hold */
 	bool                  nobody_to_tell;
 	/* Of world_init_routed(). */
 	const char           *route_to;                /* where all mail goes by now; NULL: the test says so, by sched_routed() */
@@ -123,14 +124,17 @@ world_on_notice(void *arg, const struct message *m, enum notice_kind kind)
 	return true;
 }
 
-static inline void
+static inline bool
 world_on_move(void *arg, const struct message *m, enum spool_dir to)
 {
 	struct world *w = arg;
 
+	if (w->no_moves && to != SPOOL_HOLD)
+		return false;
 	w->moves++;
 	w->moving[w->nmoving] = sched_id(m);
 	w->moving_to[w->nmoving++] = to;
+	return true;
 }
 
 static inline void

@@ -165,6 +165,34 @@ no_delivery_begins_while_the_file_is_being_moved(void)
 }
 
 static void
+mail_that_cannot_be_moved_now_is_moved_later_and_may_go_meanwhile(void)
+{
+	up(1);
+	w.no_moves = true;
+	for (uint64_t id = 1; id <= 3; id++) {
+		world_mail(&w, id, "example.com");
+		world_run(&w);
+		world_end(&w, a, 0, SITE_OK, RCPT_DEFERRED);
+	}
+	CHECK(w.moves == 0 && dir_of(1) == SPOOL_INCOMING && sched_deferred(sched_find(w.s, 1)));
+	CHECK(op(1, QUEUE_FLUSH));
+	world_run(&w);
+	CHECK(w.nflights == 1 && w.flights[0].id == 1);
+	CHECK(op(2, QUEUE_HOLD));
+	CHECK(dir_of(2) == SPOOL_HOLD);
+	w.no_moves = false;
+	w.moves = 0;
+	sched_may_move(w.s);
+	world_moved(&w);
+	/* 1 is being delivered, 2 is where it shall be. */
+	CHECK(w.moves == 1 && dir_of(3) == SPOOL_DEFERRED && dir_of(2) == SPOOL_HOLD && dir_of(1) == SPOOL_INCOMING);
+	world_end(&w, a, 0, SITE_OK, RCPT_DEFERRED);
+	world_moved(&w);
+	CHECK(w.moves == 2 && dir_of(1) == SPOOL_DEFERRED);
+	down();
+}
+
+static void
 a_move_that_failed_is_tried_again_next_time(void)
 {
 	up(1);
@@ -369,6 +397,7 @@ SUITE(op, TEST(held_mail_stays_until_it_is_released), TEST(hold_during_a_deliver
     TEST(released_during_the_delivery_it_was_held_in_goes_on_as_ever), TEST(mail_found_on_hold_is_held),
     TEST(deleted_mail_is_removed_and_nobody_told), TEST(delete_during_a_delivery_waits_for_its_end),
     TEST(flush_brings_the_next_try_forward), TEST(no_delivery_begins_while_the_file_is_being_moved),
+    TEST(mail_that_cannot_be_moved_now_is_moved_later_and_may_go_meanwhile),
     TEST(a_move_that_failed_is_tried_again_next_time),
     TEST(expiry_by_hand_ends_what_is_not_being_delivered_now_and_the_rest_after),
     TEST(a_walk_survives_the_going_of_any_message),

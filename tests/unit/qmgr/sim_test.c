@@ -89,10 +89,11 @@ on_remove(void *arg, const struct message *m)
 		x->worst = took > x->worst ? took : x->worst;
 }
 
-static void
+static bool
 on_move(void *arg, const struct message *m, enum spool_dir to)
 {
-	(void)arg, (void)m, (void)to;                  /* the sweep below answers */
+	(void)arg, (void)m, (void)to;
+	return true;                                   /* the sweep below answers */
 }
 
 static void
