@@ -214,7 +214,8 @@ def load(peer, sink, args, messages, rcpts=1, deliver=True, patience=60, port=No
             if m[0] > peak[0]: peak = m
         if s["rcpt"] != last: last, stuck = s["rcpt"], now
         if src.poll() is not None and (s["rcpt"] >= goal or not deliver): break
-        if now - stuck > patience:
+        # Some peers leave a few of the source's connections unanswered: all has arrived, so that is the end.
+        if now - stuck > (min(patience, 3) if deliver and s["rcpt"] >= goal else patience):
             src.kill(); break
     if not peak[0]: peak = peer.mem()
     out, err = src.communicate()
