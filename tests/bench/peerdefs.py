@@ -172,9 +172,8 @@ class Opensmtpd(Peer):
         o = self.opt
         tls = 'pki bench cert "/etc/bench-cert.pem"\npki bench key "/etc/bench-key.pem"\n' if o.get("tls") else ""
         pre = "" if self.profile != "tuned" else "".join(
-            [f"mta limit conn-delay-{of} 0\n" for of in ("host", "route", "source", "connector", "relay", "domain")] +
             [f"mta limit max-conn-per-{of} 50\n" for of in ("host", "route", "source", "connector", "relay", "domain")] +
-            ["mta limit session-mail-max 10000\n", "mta limit session-keepalive 5\n", "scheduler limit max-inflight 20000\n",
+            ["mta limit session-mail-max 10000\n", "scheduler limit max-inflight 20000\n",
              "smtp limit max-mails 100000\n"])
         multi = ""
         if o.get("multi"):

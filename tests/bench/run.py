@@ -3,11 +3,11 @@
 """run.py GROUP PEER[:PROFILE]...   -- measure; rows are appended to results.jsonl, a line is printed each.
 run.py                           -- all groups, with all peers whose trees are there (peers.sh): hours
 
-GROUPS: relay (sizes x sessions x kept connections), rcpt (50 recipients), ingress, idle, tls, queue, dead
+GROUPS: relay (sizes x sessions x kept connections), rcpt (50 recipients), ingress, cost (system calls, bytes), idle, tls, queue, dead
 Environment: RUNS (default 3), SCALE (of the numbers of messages, default 1), CELLS (short: seven cells of relay), QUEUE (lengths for the
 queue group, default 1000,10000,100000), IDLE (numbers of sessions)
 """
-import contextlib, functools, itertools, os, sys, time, subprocess
+import contextlib, functools, itertools, os, re, signal, subprocess, sys, time
 import mtabench as B, peerdefs as P, queues
 
 RUNS = int(os.environ.get("RUNS", "3"))
@@ -17,7 +17,7 @@ OUT = os.environ.get("OUT", B.TOOLS + "/results.jsonl")
 # What `run.py` alone does.
 ALL_PEERS = "postroad postfix:tuned postfix opensmtpd:tuned opensmtpd exim:tuned exim haraka:tuned haraka"
 PLAN = [("relay", "postroad postfix:tuned postroad:nosync", {}), ("relay", ALL_PEERS, dict(CELLS="short", SCALE="0.25")),
-        ("rcpt", "postroad postfix:tuned exim:tuned haraka:tuned", {}), ("ingress", "postroad postfix:tuned", {}),
+        ("cost", ALL_PEERS, {}), ("rcpt", "postroad postfix:tuned exim:tuned haraka:tuned", {}), ("ingress", "postroad postfix:tuned", {}),
         ("idle", "postroad postfix:tuned", {}), ("dead", "postroad postfix:tuned", {}),
         ("queue", "postroad", dict(QUEUE="1000,10000,100000,1000000")), ("queue", "postfix:tuned", dict(QUEUE="1000,10000,100000"))]
 
@@ -81,6 +81,38 @@ def tls(mk):
                 emit("tls", p, "in 1 conn/session -s 20 10K", [B.load(p, sink, "-s 20 -l 10240 -T -M 0", n) for _ in range(RUNS)])
         print("sink", sink.get())
         sink.stop()
+
+
+def spool_sectors():
+    """Written so far to the device that the spools lie on; 512 bytes each."""
+    os.sync()
+    d = os.stat(B.SPOOL).st_dev
+    with open(f"/sys/dev/block/{os.major(d)}:{os.minor(d)}/stat") as f:
+        return int(f.read().split()[6])
+
+
+def cost(mk):
+    """What a message costs: system calls and context switches (perf's tracepoints; mount tracefs), bytes written to the spool's device."""
+    sink = B.Sink()
+    with mk() as p:
+        B.load(p, sink, "-s 10", 200, patience=15)
+        for args in ("-s 50 -l 2048", "-s 4 -l 2048"):
+            perf = subprocess.Popen(["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-e", "context-switches", "-p", ",".join(map(str, p.pids()))],
+                                    stderr=subprocess.PIPE, text=True)
+            B.CHILDREN.append(perf)
+            time.sleep(1)
+            sectors = spool_sectors()
+            r = B.load(p, sink, args, int(2000 * SCALE), patience=20)
+            time.sleep(1)
+            perf.send_signal(signal.SIGINT)
+            count = {name: float(n) for n, name in re.findall(r"^(\d+),,(raw_syscalls:sys_enter|context-switches)", perf.communicate()[1], re.M)}
+            n = max(r["got"], 1)
+            row = dict(calls=count.get("raw_syscalls:sys_enter", 0) / n, switches=count.get("context-switches", 0) / n,
+                       kib=(spool_sectors() - sectors) / 2 / n, cpu_ms=r["cpu_ms"])
+            B.note(OUT, group="cost", peer=p.name, profile=p.profile, args=args, **row)
+            print(f"cost     {p.name}:{p.profile:8} {args:16} {row['calls']:.0f} system calls, {row['switches']:.1f} context switches, {row['kib']:.1f} KiB "
+                  f"written, cpu {row['cpu_ms']:.3f} ms (while counted) a message", flush=True)
+    sink.stop()
 
 
 def idle(mk):
