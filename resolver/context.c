@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unbound.h>
 
+#include "resolver/probe.h"
 #include "util/log.h"
 #include "util/net.h"
 #include "util/proc.h"
@@ -123,10 +124,11 @@ set_up(struct ub_ctx *ctx, const struct params *p)
 		option(ctx, "do-not-query-localhost:", "no");
 	if ((rc = ub_ctx_async(ctx, 1)) != 0)
 		return fail(E_IO, "libunbound thread: %s", ub_strerror(rc));
-	/* A server on this very host may well serve test. (RFC 6761 section 6.2 leaves that to the site).  This
-	 * comes last: it freezes the settings.  Where there is nothing to remove it is done for that alone: left to
-	 * the first question, it would happen on a task's stack, which is too small for the library's zone reader. */
-	if ((rc = ub_ctx_zone_remove(ctx, f.loopback ? "test." : "nothing.invalid.")) != 0)
+	/* These come last: they freeze the settings.  Left to the first question, that would happen on a task's
+	 * stack, which is too small for the library's zone reader. */
+	TRY(probe_add_zone(ctx));
+	/* A server on this very host may well serve test. (RFC 6761 section 6.2 leaves that to the site). */
+	if (f.loopback && (rc = ub_ctx_zone_remove(ctx, "test.")) != 0)
 		log_debug("zone test.: %s", ub_strerror(rc));
 	log_debug("name servers: %s%s",
 	    f.n ? "forwarding" : "none to forward to, asking the root servers",

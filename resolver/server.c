@@ -8,6 +8,7 @@
 #include "mail/msgs.h"
 #include "mail/rdata.h"
 #include "resolver/context.h"
+#include "resolver/probe.h"
 #include "util/ipc.h"
 #include "util/log.h"
 
@@ -33,7 +34,7 @@ struct query {
 	struct peer *peer;                             /* NULL: answered already, or nobody waits any more */
 	uint64_t     id;
 	uint16_t     type;
-	struct time  deadline;
+	struct time  asked, deadline;
 };
 
 static struct {
@@ -144,6 +145,7 @@ on_result(void *arg, int err, struct ub_result *r)
 {
 	struct query *q = arg;
 
+	probe_heard();
 	if (q->peer && err != 0)
 		answer_error(q, E_DNS_TEMP, ub_strerror(err));
 	else if (q->peer)
@@ -161,7 +163,8 @@ ask(struct peer *p, const struct msg_query *m)
 	int rc = 0;
 
 	*q = (struct query){ .peer = p, .id = m->query, .type = m->type };
-	q->deadline = time_after(time_now(), server.service->params.dns_timeout);
+	q->asked = time_now();
+	q->deadline = time_after(q->asked, server.service->params.dns_timeout);
 	list_push(&p->queries, &q->of_peer);
 	if (list_empty(&server.by_age))
 		wait_wake(&server.asked);
@@ -177,7 +180,7 @@ ask(struct peer *p, const struct msg_query *m)
 	if (m->name.n == 0 || strlen(name) != m->name.n)
 		rc = UB_SYNTAX;
 	else
-		rc = ub_resolve_async(server.ctx, name, m->type, 1 /* IN */, q, on_result, NULL);
+		rc = probe_ask(server.ctx, name, m->type, q, on_result);
 	free(name);
 	if (rc == 0)
 		return;
@@ -296,6 +299,13 @@ give_up_old(struct time now)
 	}
 }
 
+static struct time
+oldest_asked(void)
+{
+	return list_empty(&server.by_age) ? TIME_NEVER :
+	    container_of(list_first(&server.by_age), struct query, by_age)->asked;
+}
+
 /* The library may take a minute over a question; those who ask may not.  It goes on, for its cache. */
 static void
 deadline_task(void *arg)
@@ -304,10 +314,11 @@ deadline_task(void *arg)
 
 	(void)arg;
 	while (e == OK) {
-		if (list_empty(&server.by_age))
+		if (list_empty(&server.by_age) && !probe_is_out())
 			e = wait_park(&server.asked, TIME_NEVER);
 		else
 			e = task_sleep(time_after_ms(time_now(), 250));
+		probe_look(server.ctx, oldest_asked());
 		give_up_old(time_now());
 	}
 }
