@@ -11,6 +11,8 @@
 #include "util/log.h"
 #include "util/proc.h"
 
+enum { RETRY_MS = 50 };
+
 static struct {
 	struct service    *service;
 	int                fd;
@@ -195,9 +197,12 @@ listen_to_master(void *arg)
 			obey(bytes[i]);
 		if (n > 0 || (n < 0 && errno == EINTR))
 			continue;
-		if (n == 0 || errno != EAGAIN)
+		if (n == 0)
 			break;
-		if (task_wait_fd(status.fd, FD_READ, TIME_NEVER) != OK)
+		/* Only the end of the channel says that master is gone: for any other trouble the sockets that all
+		 * share must not be shut down. */
+		if (errno == EAGAIN ? task_wait_fd(status.fd, FD_READ, TIME_NEVER) != OK :
+		    task_sleep(time_after_ms(time_now(), RETRY_MS)) != OK)
 			return;
 	}
 	log_debug("master is gone");

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "util/fault.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/sandbox.h"
@@ -98,6 +99,12 @@ kernel_rights(unsigned wanted)
 	return all;
 }
 
+static bool
+is_absent(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP || error == ENAMETOOLONG;
+}
+
 static enum err
 allow(int rules, const struct ruleset *handled, const struct sandbox_place *place)
 {
@@ -105,12 +112,18 @@ allow(int rules, const struct ruleset *handled, const struct sandbox_place *plac
 	struct stat st;
 	enum err e = OK;
 
-	b.parent = open(place->path, O_PATH | O_CLOEXEC);
-	if (b.parent < 0 || fstat(b.parent, &st) != 0) {
+	b.parent = sys_open(place->path, O_PATH | O_CLOEXEC, 0);
+	if (b.parent < 0 && is_absent(errno)) {
 		log_debug("sandbox: %s: %s", place->path, strerror(errno));
-		if (b.parent >= 0)
-			close(b.parent);
 		return OK;
+	}
+	/* A place that is there and got no rule would be closed for as long as the process lives. */
+	if (b.parent < 0)
+		return fail_errno("sandbox: %s", place->path);
+	if (FAULT(fstat) || fstat(b.parent, &st) != 0) {
+		e = fail_errno("sandbox: %s", place->path);
+		close(b.parent);
+		return e;
 	}
 	if (!S_ISDIR(st.st_mode))
 		b.allowed &= FS_OF_A_FILE;

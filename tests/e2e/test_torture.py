@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small slice of each torture suite (tests/torture), and what they have found."""
-import os, sys
+import errno, os, sys
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "torture"))
 import damage, faults, house, killstorm
@@ -32,17 +32,39 @@ def sanitized():
         return b"__asan_init" in f.read()
 
 
-def test_a_fault_at_some_calls_of_smtpd_and_qmgr():
+def test_a_fault_at_some_calls_of_each_process():
     if sanitized():
         return                         # nothing can be put before a sanitizer's own library
     w = faults.World()
     cells = [("smtpd", "fsync", "EIO", True), ("smtpd", "fstat", "EIO", True), ("smtpd", "openat", "EMFILE", True), ("smtpd", "write", "SHORT", False),
              ("qmgr", "unlinkat", "KILL", False), ("smtp", "connect", "EAGAIN", False), ("master", "fork", "EAGAIN", False),
-             ("master", "calloc", "ENOMEM", True), ("master", "poll", "ENOMEM", True), ("sendmail", "malloc", "ENOMEM", True)]
+             ("master", "calloc", "ENOMEM", True), ("master", "poll", "ENOMEM", True), ("sendmail", "malloc", "ENOMEM", True),
+             ("resolver", "calloc", "ENOMEM", False)]
     for role, call, error, onwards in cells:
-        steps, bad = w.cell(role, False, call, error, onwards, 2)
+        steps, bad = w.cell(role, False, call, error, onwards, 5 if role == "resolver" else 2)
         assert not bad, f"{role} {call} {error}: {bad}"
     assert w.steps >= len(cells) - 2
+
+
+def test_a_fault_while_a_process_starts():
+    """An error on the channel to master is not the end of master: the socket that all share must go on listening."""
+    if sanitized():
+        return
+    w = faults.World()
+    for role, call, error, onwards in [("smtpd", "recvmsg", "ECONNRESET", False), ("bounce", "fstat", "ENOMEM", True)]:
+        steps, bad = w.cell(role, True, call, error, onwards, 1)
+        assert steps == 1 and not bad, f"{role} {call} {error}: {bad}"
+
+
+def test_a_resolver_whose_library_is_deaf_makes_way_for_another():
+    if sanitized():
+        return
+    w = faults.World()
+    w.control.arm("resolver", "read", errno.EAGAIN, 1, True)
+    assert w.send("smtp", ("ok",)) == "yes"
+    w.m.wait_log(r"/resolver\[\d+\]: fatal: libunbound does not answer any more")
+    w.control.disarm()
+    assert w.healthy() is not None and w.wait(w.look, 20), f"{w.owed}"
 
 
 def test_a_short_kill_storm():

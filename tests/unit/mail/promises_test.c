@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "tests/unit/check.h"
+#include "util/fault.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/proc.h"
@@ -395,6 +396,35 @@ a_table_that_is_a_link_can_be_read_where_it_lies(void)
 	tear_down();
 }
 
+/* Each in its own process: 0 when it gave up rather than going on without a place. */
+static int
+give_up(const struct role *r, const struct params *p)
+{
+	setenv("POSTROAD_FAULT", r->acts[0].what, 1);
+	fault_init("promises");
+	return promises_keep(p, "promises", r->promises) == OK;
+}
+
+static void
+a_place_that_cannot_be_looked_at_is_not_left_out(void)
+{
+	static const struct role cases[] = {
+		{ "tables", { { NULL, 0, "promises:open:1:EIO" } } },
+		{ "spool-change", { { NULL, 0, "promises:open:3:EMFILE" } } },
+		{ "spool-change", { { NULL, 0, "promises:fstat:2:ENOMEM" } } },
+	};
+	struct params p;
+
+	if (!sandbox_is_built() || !landlock_is_there())
+		return;
+	set_up();
+	settings(&p, "");
+	for (size_t i = 0; i < countof(cases); i++)
+		CHECK(in_a_child(give_up, &cases[i], &p) == 0);
+	params_fini(&p);
+	tear_down();
+}
+
 static void
 sandbox_no_leaves_no_new_privileges_only(void)
 {
@@ -444,4 +474,5 @@ a_line_has_known_words_only(void)
 SUITE(promises, TEST(a_line_has_known_words_only), TEST(a_process_can_do_what_its_line_says_and_nothing_else),
     TEST(what_only_an_intruder_would_try_is_death_with_a_word), TEST(what_a_newer_library_may_try_fails_and_is_told_once),
     TEST(patterns_may_be_compiled_to_code_where_there_are_any), TEST(a_table_that_is_a_link_can_be_read_where_it_lies),
-    TEST(sandbox_no_leaves_no_new_privileges_only), TEST(new_places_in_the_settings_need_a_new_process));
+    TEST(a_place_that_cannot_be_looked_at_is_not_left_out), TEST(sandbox_no_leaves_no_new_privileges_only),
+    TEST(new_places_in_the_settings_need_a_new_process));
