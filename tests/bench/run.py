@@ -146,15 +146,19 @@ def dead(mk):
     sink = B.Sink()
     hole = B.Sink("-a", "51", "-E", "3600000", port=P.DEADPORT, cnt="/tmp/bench-dead.cnt")
     n = int(2000 * SCALE)
-    for label, args, cnt, rc in (("none dead", None, 0, 0), ("1 dead, 1000 msgs queued for it", "-s 10 -D dead.test", 1000, 1),
-                                 ("50 dead, 2000 rcpts queued for them", "-s 10 -D dead.test -d 50", 40, 50)):
+    cases = (("none dead", None, 0, 0), ("1 dead, 1000 msgs queued for it", "-s 10 -D dead.test", 1000, 1),
+             ("50 dead, 2000 rcpts queued for them", "-s 10 -D dead.test -d 50", 40, 50))
+    rows = {label: [] for label, *_ in cases}
+    for _, (label, args, count, rcpts) in itertools.product(range(RUNS), cases):
         with mk(dead=True) as p:
             B.load(p, sink, "-s 10", 200, patience=10)
             if args:
-                B.load(p, sink, args, cnt, rc, deliver=False)
+                B.load(p, sink, args, count, rcpts, deliver=False)
                 time.sleep(2)
-            emit("dead", p, label, [B.load(p, sink, "-s 20 -l 2048", n, patience=15)])
-            print("   open to dead:", hole.get()["open"], "processes", len(p.pids()), flush=True)
+            rows[label].append(dict(B.load(p, sink, "-s 20 -l 2048", n, patience=15), open_to_dead=hole.get()["open"]))
+    for label, of in rows.items():
+        emit("dead", p, label, of)
+        print(f"   connections open to the dead: {max(r['open_to_dead'] for r in of):.0f}", flush=True)
     sink.stop(); hole.stop()
 
 
