@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "mail/params.h"
+#include "mail/params_table.h"
 #include "util/proc.h"
 
 enum { MAIN_CF_MODE = 0644 };
@@ -20,16 +20,17 @@ begins(struct str line, struct str name)
 {
 	struct str rest;
 
+	line = str_trim(line); /* of what is not a continuation, but no part of the name: CR */
 	if (!str_starts(line, name))
 		return false;
 	rest = str_trim(str_sub(line, name.n, line.n));
 	return rest.n == 0 || rest.p[0] == '='; /* the sign may stand on the next line, indented */
 }
 
-/* Copy text to out with the first definition of name replaced and further ones dropped: of several the last counts,
- * which would undo the change.  Comments stay, those between the lines of a dropped value too. */
-static bool
-rewrite(struct str text, struct str name, struct str replacement, enum params_change how, struct buf *out)
+/* The first definition is replaced and further ones are dropped: of several the last counts, which would undo the change.
+ * Comments stay, those between the lines of a dropped value too. */
+void
+params_rewrite(struct str text, struct str name, struct str replacement, enum params_change how, struct buf *out)
 {
 	bool found = false, inside = false;
 	struct str line;
@@ -50,7 +51,8 @@ rewrite(struct str text, struct str name, struct str replacement, enum params_ch
 			buf_addc(out, '\n');
 		}
 	}
-	return found;
+	if (!found)
+		buf_add(out, replacement);
 }
 
 static enum err
@@ -66,8 +68,8 @@ edit_file(const char *path, struct str name, struct str value, enum params_chang
 		buf_addc(&line, '\n');
 	}
 	e = proc_read_file(path, &old);
-	if (e == OK && !rewrite(buf_str(&old), name, buf_str(&line), how, &new))
-		buf_add(&new, buf_str(&line));
+	if (e == OK)
+		params_rewrite(buf_str(&old), name, buf_str(&line), how, &new);
 	if (e == OK && !str_eq(buf_str(&old), buf_str(&new)))
 		e = proc_write_file(path, buf_str(&new),
 		    stat(path, &st) == 0 ? st.st_mode & 07777 : MAIN_CF_MODE);

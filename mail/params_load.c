@@ -172,22 +172,36 @@ find_name(const struct loader *l, struct str name, unsigned *line, unsigned *col
 	conf_lines_close(&lines);
 }
 
-static void
-complain_of_unknown(struct loader *l, const struct conf_entry *e)
+/* The setting that name may have been meant for, or NULL. */
+static const struct param *
+nearest_to(struct str name)
 {
-	struct buf text = { 0 };
+	unsigned least = name.n < 6 ? 1 : name.n < 12 ? 2 : 3;
 	const struct param *nearest = NULL;
-	struct str name = str_of(e->name);
-	unsigned least = name.n < 6 ? 1 : name.n < 12 ? 2 : 3, line = e->line, column = e->column;
 
 	for (size_t i = 0; i < param_count; i++) {
-		unsigned d = str_distance(name, param_table[i].name);
+		struct str other = param_table[i].name;
+		unsigned d;
 
+		if (other.n > name.n + least || name.n > other.n + least)
+			continue;
+		d = str_distance(name, other);
 		if (d < least || (d == least && nearest == NULL)) {
 			least = d;
 			nearest = &param_table[i];
 		}
 	}
+	return nearest;
+}
+
+static void
+complain_of_unknown(struct loader *l, const struct conf_entry *e)
+{
+	struct buf text = { 0 };
+	struct str name = str_of(e->name);
+	const struct param *nearest = nearest_to(name);
+	unsigned line = e->line, column = e->column;
+
 	if (nearest)
 		buf_printf(&text, "unknown setting \"%s\"; did you mean \"%s\"?", e->name, nearest->name.p);
 	else

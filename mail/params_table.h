@@ -62,6 +62,10 @@ enum err param_parse(const struct param *d, struct str text, union param_value *
 void     param_store(struct params *p, const struct param *d, const union param_value *v);
 void     param_clear(struct params *p, const struct param *d);  /* frees what the field owns */
 
+/* Append the text of a main.cf to out with the definitions of name replaced by this line (with its line end; at the end if there were
+ * none), taken out, or made comments. */
+void     params_rewrite(struct str text, struct str name, struct str line, enum params_change how, struct buf *out);
+
 /* Rules that the table cannot state, such as "only host is supported".  text is expanded. */
 enum err param_check(const struct param *d, struct str text) MUST_USE;
 

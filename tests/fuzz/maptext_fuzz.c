@@ -65,6 +65,19 @@ read_list(struct str text)
 			ENSURE(inside.n + 2 <= element.n);
 }
 
+/* The C library doubles an expression for each count and each "+" that is put on one; what takes all memory there is is not ours to
+ * find.  Our part, the lines and flags, is reached without them. */
+static bool
+is_small(struct str text)
+{
+	enum { DOUBLINGS_MAX = 8 };
+	size_t doublings = 0;
+
+	for (size_t i = 0; i < text.n; i++)
+		doublings += text.p[i] == '+';
+	return doublings <= DOUBLINGS_MAX && str_find(text, '{') == text.n;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -91,8 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			ask_all(c, text);
 		break;
 	case 'r':
-		/* What the C library makes of nested counts takes all memory there is; that is not ours to find. */
-		if (str_find(text, '{') == text.n && regexp_content("F", text, &c) == OK)
+		if (is_small(text) && regexp_content("F", text, &c) == OK)
 			ask_all(c, text);
 		break;
 	case 'c':

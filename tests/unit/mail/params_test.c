@@ -366,6 +366,8 @@ edits_keep_the_rest_of_the_file(void)
 		{ PARAMS_CHANGE, "a = 1\nb = 2\na = 3\n", "a", "9", "a = 9\nb = 2\n" },
 		{ PARAMS_CHANGE, "ab = 1\n#a = 2\n", "a", "9", "ab = 1\n#a = 2\na = 9\n" },
 		{ PARAMS_CHANGE, "a=1\n", " a ", " x = y ", "a = x = y\n" },
+		{ PARAMS_CHANGE, "\ra = 1\n", "a", "9", "a = 9\n" },
+		{ PARAMS_REMOVE, "\r\ra\r\n = 1\nb = 2\n", "a", "", "b = 2\n" },
 		{ PARAMS_REMOVE, "a = 1\n  2\nb = 2\n", "a", "", "b = 2\n" },
 		{ PARAMS_REMOVE, "b = 2\n", "a", "", "b = 2\n" },
 		{ PARAMS_COMMENT_OUT, "a = 1\n  2\nb = 2\n", "a", "", "#a = 1\n#  2\nb = 2\n" },
