@@ -30,7 +30,8 @@ begins(struct str line, struct str name)
 /* The first definition is replaced and further ones are dropped: of several the last counts, which would undo the change.
  * Comments stay, those between the lines of a dropped value too. */
 void
-params_rewrite(struct str text, struct str name, struct str replacement, enum params_change how, struct buf *out)
+params_rewrite(struct str text, struct str name, struct str replacement, enum params_change how,
+    struct buf *out)
 {
 	bool found = false, inside = false;
 	struct str line;
