@@ -27,8 +27,8 @@ begins(struct str line, struct str name)
 	return rest.n == 0 || rest.p[0] == '='; /* the sign may stand on the next line, indented */
 }
 
-/* The first definition is replaced and further ones are dropped: of several the last counts, which would undo the change.
- * Comments stay, those between the lines of a dropped value too. */
+/* The first definition is replaced and further ones are dropped: of several the last counts, which would undo the
+ * change.  Comments stay, those between the lines of a dropped value too. */
 void
 params_rewrite(struct str text, struct str name, struct str replacement, enum params_change how,
     struct buf *out)
