@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail/addrlist.h"
 
-/* The end of a quoted string, comment or domain literal that begins at `at`; of the text when it is not closed. */
+/* The end of a quoted string, comment or domain literal that begins at `at`; of the text when it is not closed, and then *broken. */
 static size_t
-skip_enclosed(struct str s, size_t at, char open, char close)
+skip_enclosed(struct str s, size_t at, char open, char close, bool *broken)
 {
 	size_t depth = 1;
 
@@ -15,6 +15,7 @@ skip_enclosed(struct str s, size_t at, char open, char close)
 		else if (s.p[at] == open)
 			depth++;
 	}
+	*broken = true;
 	return s.n;
 }
 
@@ -24,19 +25,23 @@ is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* One word from `at` on: a run of plain characters, a quoted string, a literal, or one special. */
+/* One word from `at` on: a run of plain characters, a quoted string, a literal, or one special.  A backslash quotes no line end. */
 static size_t
-word_end(struct str s, size_t at)
+word_end(struct str s, size_t at, bool *broken)
 {
 	static const char specials[] = "\"(),:;<>@[]. \t\r\n";
 	size_t i = at;
 
 	if (s.p[at] == '"')
-		return skip_enclosed(s, at, '"', '"');
+		return skip_enclosed(s, at, '"', '"', broken);
 	if (s.p[at] == '[')
-		return skip_enclosed(s, at, '[', ']');
-	while (i < s.n && !memchr(specials, s.p[i], sizeof specials - 1))
-		i += s.p[i] == '\\' && i + 1 < s.n ? 2 : 1;
+		return skip_enclosed(s, at, '[', ']', broken);
+	while (i < s.n && !memchr(specials, s.p[i], sizeof specials - 1)) {
+		bool quotes = s.p[i] == '\\' && i + 1 < s.n && s.p[i + 1] != '\r' && s.p[i + 1] != '\n';
+
+		*broken |= s.p[i] == '\\' && !quotes;
+		i += quotes ? 2 : 1;
+	}
 	return i > at ? i : at + 1;
 }
 
@@ -53,7 +58,7 @@ struct element {
 };
 
 static void
-add_word(struct element *e, struct str word, size_t at)
+add_word(struct element *e, struct str word, size_t at, bool broken)
 {
 	bool binds = word.n == 1 && (word.p[0] == '.' || word.p[0] == '@');
 
@@ -64,6 +69,8 @@ add_word(struct element *e, struct str word, size_t at)
 	else if (!binds && !e->glued)
 		(void)buf_addc(e->out, ' ');           /* two words: no address */
 	(void)buf_add(e->out, word);
+	if (broken)
+		(void)buf_addc(e->out, ' ');
 	e->any = true;
 	e->glued = binds;
 	e->to = at + word.n;
@@ -133,8 +140,10 @@ addrlist_next(struct addrlist *l, struct buf *out, size_t *from, size_t *to)
 		size_t at = l->at;
 		char c = s.p[at];
 
+		bool broken = false;
+
 		if (c == '(') {
-			l->at = skip_enclosed(s, at, '(', ')');
+			l->at = skip_enclosed(s, at, '(', ')', &broken);
 			e.comment = str_sub(s, at, l->at - at);
 		} else if (is_blank(c)) {
 			l->at++;
@@ -142,8 +151,8 @@ addrlist_next(struct addrlist *l, struct buf *out, size_t *from, size_t *to)
 			open = special(&e, c, at);
 			l->at++;
 		} else {
-			l->at = word_end(s, at);
-			add_word(&e, str_sub(s, at, l->at - at), at);
+			l->at = word_end(s, at, &broken);
+			add_word(&e, str_sub(s, at, l->at - at), at, broken);
 		}
 	}
 	*from = e.from;

@@ -15,7 +15,7 @@ struct addrlist {
 
 /* The next address: out is set to it without comments, blanks and source route, quoting as given; [*from, *to) is where it
  * stands in the text (inside the <>, if it has them).  False at the end.  An element without any address ("()", "Group:;", ",,")
- * is passed over; "<>" gives an empty one.  What is no address (two words, say) comes out with a blank in it, which
+ * is passed over; "<>" gives an empty one.  What is no address (two words, a quoted string without end) comes out with a blank in it, which
  * address_valid() refuses. */
 bool addrlist_next(struct addrlist *l, struct buf *out, size_t *from, size_t *to);
 

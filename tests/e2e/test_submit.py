@@ -57,6 +57,16 @@ def test_lines_of_other_systems_and_of_mailboxes():
     assert got.body == b"no header at all\r\n" and got.header("From"), got.content
 
 
+def test_a_header_that_is_no_list_of_addresses_goes_out_as_it_is():
+    """What cannot be completed is not; a backslash before a line end once put a bare CR into the address that was completed."""
+    s, m = world(myorigin="origin.test")
+    sendmail(m, "bob@example.org", text='To: a\\\nCc: "never closed\nReply-To: x@[1.2.3.4\nErrors-To: joe\nSubject: x\n\nhello\n')
+    got = s.wait(1)[0]
+    for line in (b"To: a\\\r\n", b'Cc: "never closed\r\n', b"Reply-To: x@[1.2.3.4\r\n", b"Errors-To: joe@origin.test\r\n"):
+        assert b"\n" + line in got.wire, (line, got.wire)
+    assert b"\r" not in got.wire.replace(b"\r\n", b"")
+
+
 def test_it_works_while_the_system_is_down():
     s, m = world(start=False)
     m.start(); m.stop()

@@ -41,6 +41,17 @@ make_lines(struct str in, size_t step, struct newlines *lines, struct buf *out)
 	ENSURE(newlines_end(lines, out));
 }
 
+/* No CR and no LF stands alone, and all ends in a line end. */
+static void
+check_form(struct str text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		ENSURE(text.p[i] != '\n' || (i > 0 && text.p[i - 1] == '\r'));
+		ENSURE(text.p[i] != '\r' || (i + 1 < text.n && text.p[i + 1] == '\n'));
+	}
+	ENSURE(text.n == 0 || text.p[text.n - 1] == '\n');
+}
+
 static void
 check_lines(struct str in, size_t step, struct buf *text)
 {
@@ -51,11 +62,7 @@ check_lines(struct str in, size_t step, struct buf *text)
 	make_lines(in, step, &b, &pieces);
 	ENSURE(str_eq(buf_str(text), buf_str(&pieces)));
 	ENSURE(a.flags == b.flags && a.flags == newlines_flags(buf_str(text)));
-	for (size_t i = 0; i < text->n; i++) {
-		ENSURE(text->p[i] != '\n' || (i > 0 && text->p[i - 1] == '\r'));
-		ENSURE(text->p[i] != '\r' || (i + 1 < text->n && text->p[i + 1] == '\n'));
-	}
-	ENSURE(text->n == 0 || text->p[text->n - 1] == '\n');
+	check_form(buf_str(text));
 	buf_free(&pieces);
 }
 
@@ -93,6 +100,7 @@ check_filter(struct str in, size_t step, bool local)
 
 	ENSURE(filter(in, step, local, &pieces) == completes);
 	ENSURE(str_eq(buf_str(&whole), buf_str(&pieces)));
+	check_form(buf_str(&whole));
 	if (completes && !has_word(in, STR("bcc")) && filter(buf_str(&whole), whole.n + 1, local, &again))
 		ENSURE(str_eq(buf_str(&whole), buf_str(&again)));
 	buf_free(&whole);

@@ -44,7 +44,8 @@ quotes_and_comments_protect(void)
 	LIST_IS("\"a, b\" <x@y>, \"c@d\"@e", "x@y|a, b|x@y", "\"c@d\"@e||\"c@d\"@e");
 	LIST_IS("a (b, c <d>) @ e", "a@e|b, c <d>|a (b, c <d>) @ e");
 	LIST_IS("a@[192.0.2.1]", "a@[192.0.2.1]||a@[192.0.2.1]");
-	LIST_IS("\"never closed, x@y", "\"never closed, x@y||\"never closed, x@y");
+	LIST_IS("\"never closed, x@y", "\"never closed, x@y ||\"never closed, x@y");
+	LIST_IS("x@[never closed, y", "x@[never closed, y ||x@[never closed, y");
 	LIST_IS("(nested (twice) x) a@b", "a@b|nested (twice) x|a@b");
 }
 
@@ -63,9 +64,13 @@ what_is_no_address_shows(void)
 {
 	LIST_IS("two words, a@b", "two words||two words", "a@b||a@b");
 	LIST_IS("<a@b> trailing", "a@b||a@b");
+	LIST_IS("J <a@b> \"", "a@b|J|a@b");
 	LIST_IS("<a@b", "a@b||a@b");
 	LIST_IS("a@b>", "a@b||a@b");
-	LIST_IS("\\", "\\||\\");
+	LIST_IS("\\", "\\ ||\\");
+	LIST_IS("a\\\r\n", "a\\ ||a\\");               /* a line end cannot be quoted, or it would end up in the address */
+	LIST_IS("a\\\n, b", "a\\ ||a\\", "b||b");
+	LIST_IS("a\\,b@c", "a\\,b@c||a\\,b@c");
 }
 
 SUITE(addrlist, TEST(plain_lists_come_apart), TEST(quotes_and_comments_protect), TEST(groups_and_routes_are_taken_off),
