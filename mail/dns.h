@@ -22,7 +22,7 @@ struct dns_answer {
 };
 
 void           dns_setup(const struct params *p);      /* where the resolver is */
-/* OK (records or none), E_DNS_NONE (no such name), E_DNS_TEMP, E_TIMEOUT, E_STOPPED. */
+/* OK (records or none), E_DNS_NONE (no such name), E_DNS_TEMP (also when no record of several can be understood), E_TIMEOUT, E_STOPPED. */
 WAITS enum err dns_ask(struct str name, enum dns_type type, struct time deadline, struct dns_answer *a) MUST_USE;
 void           dns_answer_fini(struct dns_answer *a);
 /* Addresses of a host name, in order of preference (params smtp_address_preference, inet_protocols); at most max. */

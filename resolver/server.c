@@ -73,7 +73,8 @@ answer_error(struct query *q, enum err e, const char *why)
 	send_answer(q, &a);
 }
 
-static void
+/* False: there are records, but none that can be understood. */
+static bool
 put_records(const struct ub_result *r, uint16_t type, struct buf *records)
 {
 	unsigned kept = 0, bad = 0;
@@ -93,6 +94,7 @@ put_records(const struct ub_result *r, uint16_t type, struct buf *records)
 		log_warn("%u malformed records of type %u for %s ignored", bad, type, buf_cstr(&name));
 		buf_free(&name);
 	}
+	return kept > 0 || bad == 0;
 }
 
 static struct str
@@ -131,8 +133,11 @@ answer(struct query *q, const struct ub_result *r)
 		/* SERVFAIL, REFUSED and all others say nothing about the name (RFC 5321 section 5.1). */
 		a.err = E_DNS_TEMP;
 		a.why = r->rcode == RCODE_SERVFAIL ? STR("server failure") : STR("server refused");
+	} else if (!put_records(r, q->type, &records)) {
+		/* Not the same as none: nothing is known, and mail must not go to where it would without them. */
+		a.err = E_DNS_TEMP;
+		a.why = STR("malformed records");
 	} else {
-		put_records(r, q->type, &records);
 		a.records = buf_str(&records);
 	}
 	send_answer(q, &a);

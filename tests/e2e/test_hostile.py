@@ -79,7 +79,7 @@ def test_addresses_are_data_and_nothing_else():
     w = World()
     for line, allowed in ((b"MAIL FROM:<;sleep 66;>", "501"), (b"MAIL FROM:<|sleep 66>", "501"), (b"MAIL FROM:<`sleep 66`@x.test>", "501"),
                           (b"MAIL FROM:<$(sleep\t66)@x.test>", "501"), (b"MAIL FROM:<> \"", "555"), (b"MAIL \"=\"", "501"),
-                          (b"MAIL FROM:<a@b.c> SIZE=\"", "501"), (b"MAIL FROM:<a@b.c>=\"", "501"), (b"MAIL FROM:<a@b.c\0d>", "500"),
+                          (b"MAIL FROM:<a@b.c> SIZE=\"", "501"), (b"MAIL FROM:<a@b.c>=\"", "501"), (b"MAIL FROM:<a@b.c> AUTH=Raven+0AReyes", "555"), (b"MAIL FROM:<a@b.c\0d>", "500"),
                           (b"MAIL FROM:<" + b"a" * 900 + b"@b.test>", "501"), (b"MAIL FROM:<" + b"@a," * 200 + b":b@c.test>", "501"),
                           (b"MAIL FROM:<a@[1.2.3.4.5.6.7]>", "501"), (b"MAIL FROM:<a@" + b"b." * 400 + b"test>", "501")):
         got, closed = answers(w.m, line)
