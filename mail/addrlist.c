@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mail/addrlist.h"
 
-/* The end of a quoted string, comment or domain literal that begins at `at`; of the text when it is not closed, and then *broken. */
+/* The end of a quoted string, comment or domain literal that begins at `at`; of the text when it is
+ * not closed, and then *broken. */
 static size_t
 skip_enclosed(struct str s, size_t at, char open, char close, bool *broken)
 {
@@ -25,7 +26,8 @@ is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* One word from `at` on: a run of plain characters, a quoted string, a literal, or one special.  A backslash quotes no line end. */
+/* One word from `at` on: a run of plain characters, a quoted string, a literal, or one special.  A
+ * backslash quotes no line end. */
 static size_t
 word_end(struct str s, size_t at, bool *broken)
 {
