@@ -122,4 +122,4 @@ def test_the_notice_is_durable_before_the_original_goes():
     house.wait_until(all_told, 60)
     house.wait_until(lambda: not m.queue(), 60)
     # A bounce that was killed may leave half a notice, which nobody was told of; no sweep comes by this soon.
-    assert len(m.files("incoming", "deferred", "hold")) <= 3
+    house.wait_until(lambda: len(m.files("incoming", "deferred", "hold")) <= 3)
