@@ -101,11 +101,20 @@ check_edits(const struct conf *before, struct str text)
 	check_edit(before, text, str_of(first->name), PARAMS_COMMENT_OUT);
 }
 
-/* A directory in which main.cf is a file of memory. */
-static const char *
-directory_with(struct str text)
+static char dir[64], file[80];
+
+static void
+clean_up(void)
 {
-	static char dir[64], file[80], target[64];
+	unlink(file);
+	rmdir(dir);
+}
+
+/* A directory in which main.cf is a file of memory. */
+static void
+fill_directory(struct str text)
+{
+	static char target[64];
 	static int fd = -1;
 
 	if (fd < 0) {
@@ -113,21 +122,21 @@ directory_with(struct str text)
 		snprintf(dir, sizeof dir, "/tmp/params_fuzz.XXXXXX");
 		snprintf(target, sizeof target, "/proc/self/fd/%d", fd);
 		ENSURE(fd >= 0 && mkdtemp(dir) != NULL);
+		atexit(clean_up);
 	}
 	snprintf(file, sizeof file, "%s/main.cf", dir);
 	(void)unlink(file);
 	ENSURE(symlink(target, file) == 0);
 	ENSURE(ftruncate(fd, 0) == 0 && pwrite(fd, text.p, text.n, 0) == (ssize_t)text.n);
-	return dir;
 }
 
 static void
 load_all(struct str text)
 {
-	const char *dir = directory_with(text);
 	struct buf out = BUF(16 << 20);
 	struct params p;
 
+	fill_directory(text);
 	if (params_load(&p, dir, NULL, 0) == OK) {
 		ENSURE(p.myhostname[0] != '\0' && p.smtpd_timeout >= 1);
 		params_print(&p, PARAMS_ALL, STR(""), true, false, &out);

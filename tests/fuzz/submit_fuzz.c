@@ -9,6 +9,8 @@ int postdrop_main(int argc, char **argv);
 
 #include <sys/mman.h>
 
+#include "tests/unit/scratch.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum { RAW = 1, ROOM = 1 << 20 };
@@ -18,12 +20,19 @@ static struct spool *spool;
 static char dir[64];
 
 static void
+clean_up(void)
+{
+	scratch_remove(dir);
+}
+
+static void
 set_up(void)
 {
 	int in = memfd_create("input", 0);
 
 	snprintf(dir, sizeof dir, "%s/submit_fuzz.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	ENSURE(in >= 0 && mkdtemp(dir) != NULL && dup2(in, 0) == 0);
+	atexit(clean_up);
 	close(in);
 	settings.queue_directory = dir;
 	settings.message_size_limit = 2000;

@@ -3,7 +3,6 @@
 #ifndef TESTS_UNIT_SMTPD_WORLD_H
 #define TESTS_UNIT_SMTPD_WORLD_H
 
-#include <ftw.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "smtpd/clients.h"
 #include "smtpd/session.h"
 #include "tests/unit/check.h"
+#include "tests/unit/scratch.h"
 #include "util/log.h"
 #include "util/proc.h"
 
@@ -24,13 +24,6 @@ struct world {
 };
 
 static struct time later(void) { return time_after(time_now(), 60); }
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st, (void)type, (void)at;
-	return remove(path);
-}
 
 /* A server with these settings ("name=value", up to a NULL) on top of the usual ones. */
 static void
@@ -80,7 +73,7 @@ tear_down(struct world *w)
 	spool_close(&w->smtpd.spool);
 	params_fini(&w->service.params);
 	free(w->service.board);
-	nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(w->dir);
 }
 
 static void

@@ -4,13 +4,13 @@
 #define TESTS_SPOOL_FIXTURE_H
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "spool/files.h"
 #include "tests/unit/check.h"
+#include "tests/unit/scratch.h"
 #include "util/fault.h"
 #include "util/log.h"
 #include "util/proc.h"
@@ -44,18 +44,11 @@ spool_up(enum spool_sync sync)
 	return open_again(sync);
 }
 
-HELPER int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *f)
-{
-	(void)st, (void)kind, (void)f;
-	return remove(path);
-}
-
 HELPER void
 spool_down(struct spool **s)
 {
 	spool_close(s);
-	nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(scratch);
 }
 
 /* Faults from here on; NULL: none. */
