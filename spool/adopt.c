@@ -44,8 +44,7 @@ write_ledger(struct adopt *a)
 	enum err e;
 
 	EACH_COPY (a, c)
-		if (!c->known)
-			lines[n++] = c->line;
+		lines[n++] = c->line;
 	e = n > 0 ? ledger_add(a->s, &a->ledger, lines, n) : OK;
 	free(lines);
 	return e;
@@ -143,8 +142,8 @@ adopt_commit(struct adopt *a)
 		finish(a, true);
 		return e;
 	}
-	/* From here on the ledger says that they are taken: what cannot be finished now is at the
-	 * next opening. */
+	/* From here on the ledger says that they are taken: what does not become live now is taken back at the next
+	 * opening. */
 	EACH_COPY (a, c)
 		if ((e = make_live(a->s, &c->line)) != OK)
 			refuse(c, e);
@@ -155,41 +154,40 @@ adopt_commit(struct adopt *a)
 
 /* -- beginning and end -- */
 
-/* R11.4: what the ledger has was promised to be taken; what it has not still has its source. */
+/* R11.4: what is still in load/ never became live here; its source is there, and has the word.  The line in the ledger
+ * is not true. */
 static enum err
-clear_up(struct adopt *a, uint64_t id)
+collect_undone(struct adopt *a, uint64_t id, struct buf *undone)
 {
-	const struct ledger_line *line = ledger_find(&a->ledger, id, 0);
-	char path[LOAD_PATH], hash[SPOOL_PATH];
-	struct spool_view v;
-	struct peek *k;
-	enum err e;
+	char path[LOAD_PATH];
+	const struct ledger_line *line;
+	struct ledger_line taken_back;
+	struct stat st;
 
-	if (line == NULL)
-		return sys_unlinkat(a->s->root, load_path(id, path), 0) == 0
-			   ? OK
-			   : fail_errno("unlink %s", path);
-	k = mem_new(sizeof *k);
-	if ((e = peek_open(k, a->s->root, load_path(id, path), O_RDONLY, id)) == OK) {
-		e = peek_view(k, SPOOL_INCOMING, true, &v);
-		if (e == OK)
-			spool_view_fini(&v);
-		peek_close(k);
-	}
-	free(k);
-	if (e == E_CORRUPT || e == E_EOF) /* a copy of a later time, with `again` */
-		return sys_unlinkat(a->s->root, path, 0) == 0 ? OK : fail_errno("unlink %s", path);
-	TRY(e);
-	if ((e = make_live(a->s, line)) == E_EXISTS)
-		return sys_unlinkat(a->s->root, path, 0) == 0 ? OK : fail_errno("unlink %s", path);
-	TRY(e);
-	TRY(spool_sync_dir(a->s, spool_hash_path(line->dir, spool_hash(id), hash)));
-	a->fn(a->arg, &(struct adoption){ path, id, line->dir, ADOPT_TAKEN, "" });
+	if (fstatat(a->s->root, load_path(id, path), &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return fail_errno("stat %s", path);
+	if ((line = ledger_of(&a->ledger, id, st.st_ino)) == NULL)
+		return OK;
+	taken_back = *line;
+	taken_back.undone = true;
+	if (!buf_add(undone, (struct str){ (const char *)&taken_back, sizeof taken_back }))
+		return fail(E_NOSPACE, "no memory");
 	return OK;
 }
 
 static enum err
-clear_up_all(struct adopt *a)
+drop_copy(struct adopt *a, uint64_t id, struct buf *undone)
+{
+	char path[LOAD_PATH];
+
+	(void)undone;
+	return sys_unlinkat(a->s->root, load_path(id, path), 0) == 0 ? OK : fail_errno("unlink %s", path);
+}
+
+typedef enum err left_fn(struct adopt *a, uint64_t id, struct buf *undone);
+
+static enum err
+each_left(struct adopt *a, left_fn *fn, struct buf *undone)
 {
 	int fd = sys_openat(a->s->root, "load", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -201,9 +199,23 @@ clear_up_all(struct adopt *a)
 		return fail_errno("read %s/load", a->s->path);
 	while (e == OK && (f = readdir(dir)) != NULL)
 		if (qid_parse(str_of(f->d_name), &id))
-			e = clear_up(a, id);
+			e = fn(a, id, undone);
 	closedir(dir);
 	return e;
+}
+
+/* The lines first: without its copy a line would say for ever that the message was taken. */
+static enum err
+clear_up(struct adopt *a)
+{
+	struct buf undone = BUF(0);
+	enum err e = each_left(a, collect_undone, &undone);
+
+	if (e == OK && undone.n > 0)
+		e = ledger_add(a->s, &a->ledger, (const struct ledger_line *)(const void *)undone.p,
+		    undone.n / sizeof(struct ledger_line));
+	buf_free(&undone);
+	return e == OK ? each_left(a, drop_copy, NULL) : e;
 }
 
 enum err
@@ -215,7 +227,7 @@ adopt_open(struct spool *s, adopt_fn *fn, void *arg, struct adopt **out)
 	*a =
 	    (struct adopt){ .s = s, .fn = fn, .arg = arg, .v = mem_array(ADOPT_MAX, sizeof *a->v) };
 	e = ledger_open(s, &a->ledger);
-	e = e == OK ? clear_up_all(a) : e;
+	e = e == OK ? clear_up(a) : e;
 	if (e != OK)
 		adopt_close(&a);
 	*out = a;

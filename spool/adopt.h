@@ -2,8 +2,8 @@
 /* adopt.h - message files from elsewhere taken into this spool, with their journals: docs/SPOOL.md R11.  Whether qmgr runs or not; it is
  * to be told of what was taken.  All functions block on the disk.
  *
- * load/ID is a copy that is not yet live; load/ledger has a line "ID SIZE DIRECTORY" for each message that was ever taken, SIZE being
- * that of the file: the same file is never taken twice, also when the message has long been delivered. */
+ * load/ID is a copy that is not yet live; load/ledger has a line for each message that was ever taken, with the size of
+ * the file: the same file is never taken twice, also when the message has long been delivered. */
 #ifndef SPOOL_ADOPT_H
 #define SPOOL_ADOPT_H
 
@@ -38,7 +38,7 @@ struct adopt_how {
 /* Called once for each file that was added, when its fate is known. */
 typedef void adopt_fn(void *arg, const struct adoption *a);
 
-/* s is open for writing.  What a former one left behind is finished or forgotten.  E_BUSY: another one is at work. */
+/* s is open for writing.  What a former one left behind is forgotten: its source is still there.  E_BUSY: another one is at work. */
 enum err adopt_open(struct spool *s, adopt_fn *fn, void *arg, struct adopt **out) MUST_USE;
 /* Look at a file; with how->dry or when it is not to be taken fn is called at once. */
 void     adopt_add(struct adopt *a, const char *path, const struct adopt_how *how);

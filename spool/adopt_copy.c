@@ -92,6 +92,7 @@ static enum err
 make_copy(struct adopt *a, struct copy *c, uint64_t id)
 {
 	char path[LOAD_PATH];
+	struct stat st;
 
 	load_path(id, path);
 	/* One that was never finished: whatever is in it, its source is still there (R11.3). */
@@ -104,6 +105,9 @@ make_copy(struct adopt *a, struct copy *c, uint64_t id)
 	TRY(spool_give(a->s, path));
 	if (flock(c->fd, LOCK_EX | LOCK_NB) != 0)
 		return fail_errno("lock %s", path);
+	if (fstat(c->fd, &st) != 0)
+		return fail_errno("stat %s", path);
+	c->line.inode = st.st_ino;
 	TRY(copy_bytes(c->source, c->fd));
 	return check_copy(a, c, id);
 }
@@ -186,7 +190,6 @@ static enum err
 decide(struct adopt *a, struct copy *c, enum adopt_fate *fate)
 {
 	char header[LAYOUT_HEADER];
-	const struct ledger_line *known;
 	struct layout_header h;
 	enum spool_dir d;
 	enum err e;
@@ -205,9 +208,7 @@ decide(struct adopt *a, struct copy *c, enum adopt_fate *fate)
 	}
 	if (e != E_NOENT)
 		return e;
-	known = ledger_find(&a->ledger, h.id, c->line.size);
-	c->known = known != NULL;
-	if (known && !c->how.again)
+	if (!c->how.again && ledger_find(&a->ledger, h.id, c->line.size))
 		*fate = ADOPT_BEFORE;
 	return OK;
 }

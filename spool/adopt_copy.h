@@ -13,7 +13,6 @@ struct copy {
 	char *path; /* of the source */
 	struct adopt_how how;
 	struct ledger_line line;
-	bool known;     /* the ledger has it already */
 	bool there;     /* nothing to copy: only its source is to go */
 	int source, fd; /* fd: load/ID, locked */
 	enum err failed;

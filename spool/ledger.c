@@ -13,7 +13,7 @@
 #include "util/mem.h"
 #include "util/proc.h"
 
-static const char directory[] = "load", path[] = "load/ledger";
+static const char directory[] = "load", path[] = "load/ledger", undone[] = "undone";
 
 static int
 by_id(const void *a, const void *b)
@@ -28,6 +28,13 @@ by_id(const void *a, const void *b)
 static void
 keep(struct ledger *l, const struct ledger_line *line)
 {
+	for (size_t i = l->n; line->undone && i-- > 0;)
+		if (l->v[i].id == line->id && l->v[i].inode == line->inode && l->v[i].size == line->size) {
+			l->v[i] = l->v[--l->n];
+			break;
+		}
+	if (line->undone)
+		return;
 	if (l->n == l->cap) {
 		l->cap = l->cap ? 2 * l->cap : 256;
 		l->v = mem_grow(l->v, l->cap * sizeof *l->v);
@@ -38,11 +45,14 @@ keep(struct ledger *l, const struct ledger_line *line)
 static bool
 parse(struct str text, struct ledger_line *line)
 {
-	struct str id, size, dir;
+	struct str id, size, dir, inode;
 
 	if (!str_word(&text, " ", &id) || !str_word(&text, " ", &size) ||
-	    !str_word(&text, " ", &dir) || !qid_parse(id, &line->id) || !str_u64(size, &line->size))
+	    !str_word(&text, " ", &dir) || !str_word(&text, " ", &inode) || !qid_parse(id, &line->id) ||
+	    !str_u64(size, &line->size) || !str_u64(inode, &line->inode))
 		return false;
+	if ((line->undone = str_eq(dir, str_of(undone))))
+		return true;
 	for (line->dir = SPOOL_INCOMING; line->dir <= SPOOL_HOLD; line->dir++)
 		if (str_eq(dir, str_of(spool_dir_name(line->dir))))
 			return true;
@@ -120,10 +130,10 @@ ledger_close(struct ledger *l)
 	*l = (struct ledger){ .fd = -1 };
 }
 
-const struct ledger_line *
-ledger_find(const struct ledger *l, uint64_t id, uint64_t size)
+/* The first of this id, or where it would be. */
+static size_t
+place(const struct ledger *l, uint64_t id)
 {
-	const struct ledger_line *found = NULL;
 	size_t low = 0, high = l->n;
 
 	while (low < high) {
@@ -134,10 +144,25 @@ ledger_find(const struct ledger *l, uint64_t id, uint64_t size)
 		else
 			high = mid;
 	}
-	for (; low < l->n && l->v[low].id == id; low++)
-		if (size == 0 || l->v[low].size == size)
-			found = &l->v[low];
-	return found;
+	return low;
+}
+
+const struct ledger_line *
+ledger_find(const struct ledger *l, uint64_t id, uint64_t size)
+{
+	for (size_t i = place(l, id); i < l->n && l->v[i].id == id; i++)
+		if (l->v[i].size == size)
+			return &l->v[i];
+	return NULL;
+}
+
+const struct ledger_line *
+ledger_of(const struct ledger *l, uint64_t id, uint64_t inode)
+{
+	for (size_t i = place(l, id); i < l->n && l->v[i].id == id; i++)
+		if (l->v[i].inode == inode)
+			return &l->v[i];
+	return NULL;
 }
 
 enum err
@@ -148,8 +173,8 @@ ledger_add(struct spool *s, struct ledger *l, const struct ledger_line *lines, s
 	enum err e = OK;
 
 	for (size_t i = 0; i < n; i++)
-		if (!buf_printf(&text, "%s %" PRIu64 " %s\n", qid_text(lines[i].id, id),
-			lines[i].size, spool_dir_name(lines[i].dir)))
+		if (!buf_printf(&text, "%s %" PRIu64 " %s %" PRIu64 "\n", qid_text(lines[i].id, id), lines[i].size,
+			lines[i].undone ? undone : spool_dir_name(lines[i].dir), lines[i].inode))
 			e = fail(E_TOOBIG, "%s: too many lines at once", path);
 	if (e == OK)
 		e = fd_write_all(l->fd, buf_str(&text), (off_t)l->end);
@@ -159,7 +184,8 @@ ledger_add(struct spool *s, struct ledger *l, const struct ledger_line *lines, s
 		l->end += text.n;
 		for (size_t i = 0; i < n; i++)
 			keep(l, &lines[i]);
-		qsort(l->v, l->n, sizeof *l->v, by_id);
+		if (l->n > 1)
+			qsort(l->v, l->n, sizeof *l->v, by_id);
 	} else if (ftruncate(l->fd, (off_t)l->end) != 0) {
 		e = fail(e, "%s (nor could it be taken back)", err_why());
 	}

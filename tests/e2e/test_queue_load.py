@@ -167,3 +167,24 @@ def test_killed_in_the_middle_and_never_run_again_nothing_is_lost_or_doubled():
         assert len(set(got)) == len(got), (call, n, got)
         assert len(got) + len(left) >= 4 and {f"r{ids.index(i)}@example.org" for i in ids if i not in left} <= set(got), (call, n, got, left)
         assert all(open(f, "rb").read() == whole[i] for i, f in left.items()), (call, n)
+
+
+def test_killed_in_the_middle_and_the_old_system_started_again():
+    """What has not become live here is the old system's: it delivers, and the next load brings none of that."""
+    s, old, new, ids = two(4)
+    s.rules.clear()
+    keep = f"{new.dir}/keep"
+    shutil.copytree(old.spool, keep)
+    for call, n in (("fdatasync", 1), ("rename", 1)):
+        s.messages.clear()
+        killed_load(old, new, keep, call, n)
+        assert os.listdir(f"{new.spool}/load") != ["ledger"] and not new.files()
+        old.start()
+        old.run("queue", "release", "ALL")
+        old.run("queue", "flush")
+        s.wait(4)
+        old.empty()
+        old.stop()
+        assert new.run("queue", "load", old.spool).startswith("0 messages taken")
+        assert os.listdir(f"{new.spool}/load") == ["ledger"] and not new.files()
+        assert len(s.messages) == 4, (call, n, len(s.messages))

@@ -218,14 +218,23 @@ enum { DEEP = 40 };
 
 /* After the accident: at every moment the message is in the source or in the spool; loading again ends with it in the spool
  * once, or, when it was delivered in between, not at all. */
+enum meanwhile { NOTHING, DELIVERED_HERE, DELIVERED_THERE, MEANWHILES };
+
 static void
-go_on(struct spool *s, bool delivered_meanwhile)
+go_on(struct spool *s, enum meanwhile what)
 {
-	bool live;
+	bool live, delivered_meanwhile = what == DELIVERED_HERE;
 
 	CHECK(copies(s) <= 1);
 	CHECK(copies(s) == 1 || is_there(source));
 	live = copies(s) == 1;
+	/* The system that it came from was started again, as nothing had been taken; that has done with it. */
+	if (!live && what == DELIVERED_THERE) {
+		CHECK(unlink(source) == 0);
+		(void)!load(s, &usual);
+		CHECK(copies(s) == 0 && fates[ADOPT_TAKEN] == 0);
+		return;
+	}
 	if (live && delivered_meanwhile)
 		need(spool_remove(s, SPOOL_DEFERRED, id));
 	CHECK(load(s, &usual) == OK);
@@ -254,7 +263,7 @@ r11_3_after_any_failed_call_it_is_still_somewhere_and_comes_in_once(void)
 			(void)!load(s, &usual);
 			faults(NULL);
 			hits += fates[ADOPT_TAKEN] == 0 || is_there(source);
-			go_on(s, n % 2);
+			go_on(s, (enum meanwhile)(n % MEANWHILES));
 			spool_down(&s);
 		}
 	CHECK(hits > 10);
@@ -284,7 +293,7 @@ r11_4_wherever_it_dies_it_is_still_somewhere_and_comes_in_once(void)
 			deaths += WIFSIGNALED(status);
 			if (!WIFSIGNALED(status))
 				n = DEEP;              /* it has no more calls of that kind */
-			go_on(s, deaths % 2);
+			go_on(s, (enum meanwhile)(deaths % MEANWHILES));
 			spool_down(&s);
 		}
 	CHECK(deaths > 15);
