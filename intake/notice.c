@@ -229,17 +229,17 @@ notice_send(struct notices *n, const struct notice_job *job, uint64_t *id)
 		.words = "postmaster non-delivery notification" };
 
 	*id = 0;
+	if (job->what->kind == NOTICE_DELAY) {
+		postmaster.to = n->p->delay_notice_recipient;
+		postmaster.words = "postmaster delay notification";
+		postmaster.headers_only = true;
+	}
 	if (job->what->sender.n > 0) {
 		enum err e = send_one(n, job, &sender, id);
 
 		if (e == OK)
 			send_copy(n, job);
 		return e == E_TOOBIG ? send_instead(n, job, &postmaster, id) : e;
-	}
-	if (job->what->kind == NOTICE_DELAY) {
-		postmaster.to = n->p->delay_notice_recipient;
-		postmaster.words = "postmaster delay notification";
-		postmaster.headers_only = true;
 	}
 	return postmaster_wants(n, job) ? send_to_postmaster(n, job, &postmaster, id) : OK;
 }

@@ -21,7 +21,7 @@ struct notice_job {
 /* Durable, and logged as Postfix does ("ID: sender non-delivery notification: ID"), when it returns OK: the notice to the sender.  To a
  * null sender none is sent: the postmaster is told, if notify_classes has 2bounce.  Copies for the postmaster (classes bounce,
  * delay) are sent along; it is no failure when they cannot be.  When none to the sender can ever be made, this is logged as an error, and the
- * postmaster is told in the same way.  *id: of the notice; 0 when there was nobody to tell. */
+ * postmaster is told in the same way (of a delay, the reader of those).  *id: of the notice; 0 when there was nobody to tell. */
 WAITS enum err notice_send(struct notices *n, const struct notice_job *job, uint64_t *id) MUST_USE;
 
 #endif

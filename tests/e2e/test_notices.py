@@ -387,6 +387,19 @@ def test_a_report_of_the_first_attempt():
     assert len(s.messages) == 3
 
 
+def test_a_warning_of_delay_that_cannot_be_made_goes_to_who_reads_those():
+    clock = house.Clock()
+    s, m = world(clock=clock, delay_warning_time="4h", virtual_alias_expansion_limit="2", notify_classes="2bounce",
+                 delay_notice_recipient="delays@ops.test", virtual_alias_maps="inline:{ {alice@client.test = a@x.test, b@x.test, c@x.test} }",
+                 **{"2bounce_notice_recipient": "lost@ops.test"})
+    qid = send(m, ["bob@relay.test"], body=b"Subject: secret\r\n\r\nsecret body\r\n")
+    m.wait_log(rf"{qid}: to=<bob@relay\.test>, .*status=deferred")
+    forward_until(clock, lambda: s.messages)
+    got, = s.messages
+    assert got.rcpts == ["delays@ops.test"] and b"secret body" not in got.content
+    m.wait_log(rf"/bounce\[\d+\]: {qid}: postmaster delay notification: [0-9A-F]{{16}}$")
+
+
 def test_a_notice_that_cannot_be_made_is_not_tried_for_ever():
     """What the sender's address stands for is too much; the postmaster is told instead, if he wants to know."""
     for classes, reader, told in (("2bounce", "watch@ops.test", ["watch@ops.test"]), ("2bounce", "alice@client.test", []), ("", "watch@ops.test", [])):
