@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
+#include "agent/attempt.h"
 #include "util/log.h"
 
 static struct {
@@ -9,21 +10,6 @@ static struct {
 	struct spool            *spool;
 	struct channel_spec      channel;
 } agent;
-
-static void
-report(const struct job *j, const struct channel_job *from)
-{
-	struct buf *out = channel_begin(from, MSG_DONE_TAG);
-	char id[QID_TEXT];
-
-	if (out) {
-		job_report(j, out);
-		channel_end();
-	} else {
-		log_warn("%s: qmgr is gone and will not know of this delivery; it may be made again",
-		    qid_text(j->m.id, id));
-	}
-}
 
 /* What there is to say of a trial without asking the one who would do it. */
 static void
@@ -38,17 +24,19 @@ pass_trial(struct job *j)
 }
 
 static void
-run_job(const struct channel_job *from)
+run_job(struct channel_job *from)
 {
+	struct attempt attempt;
 	struct job j;
 
 	if (job_init(&j, &agent.service->params, agent.spool, buf_str(&from->frame)) == OK) {
+		attempt_begin(&attempt, from);
 		if (job_is_trial(&j) && !agent.spec->trials)
 			pass_trial(&j);
 		else
 			agent.spec->deliver(&j);
 		job_settle(&j);
-		report(&j, from);
+		attempt_end(&attempt, &j, from);
 	} else {
 		/* qmgr never hears of it, and asks again when the channel is new. */
 		log_warn("malformed job from qmgr: %s", err_why());
@@ -72,7 +60,9 @@ run(struct service *s)
 	if (spec->start)
 		spec->start(s, agent.spool, &own);
 	agent.channel = (struct channel_spec){ .role = spec->prog, .tag = MSG_DELIVER_TAG,
-		.capacity = spec->capacity ? spec->capacity(&s->params) : AGENT_CAPACITY, .run = run_job };
+		.capacity = spec->capacity ? spec->capacity(&s->params) : AGENT_CAPACITY, .run = run_job,
+		.greet = attempts_greet, .parted = attempts_parted, .owes = attempts_owed };
+	attempts_start();
 	channel_start(s, &agent.channel);
 	service_ready();
 	service_wait(PHASE_RUN);

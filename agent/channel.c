@@ -14,6 +14,9 @@ enum {
 	RETIRE_SECONDS = 5,                            /* for qmgr to say that it has understood */
 	FLUSH_SECONDS = 1,
 	STEP_MS = 20,
+	DRAIN_BYTES = 1 << 20,
+	DRAIN_SECONDS = 10,
+	AT_ONCE_MS = 50,                               /* a channel that lasted as long is made again without delay */
 };
 
 static struct {
@@ -27,16 +30,38 @@ static struct {
 	size_t                     busy;
 } channel;
 
+uint64_t
+channel_current(void)
+{
+	return channel.qmgr && !ipc_dead(channel.qmgr) ? channel.count : 0;
+}
+
+struct buf *
+channel_begin_now(enum msg_tag tag)
+{
+	return channel.qmgr ? ipc_begin(channel.qmgr, (uint16_t)tag) : NULL;
+}
+
 struct buf *
 channel_begin(const struct channel_job *j, enum msg_tag tag)
 {
-	return channel.qmgr && channel.count == j->channel ? ipc_begin(channel.qmgr, (uint16_t)tag) : NULL;
+	return channel.count == j->channel ? channel_begin_now(tag) : NULL;
 }
 
 void
 channel_end(void)
 {
 	ipc_end(channel.qmgr);
+}
+
+enum err
+channel_drain(void)
+{
+	if (channel.qmgr == NULL)
+		return fail(E_EOF, "qmgr is gone");
+	return ipc_queued(channel.qmgr) < DRAIN_BYTES
+		   ? OK
+		   : ipc_flush(channel.qmgr, time_after(time_now(), DRAIN_SECONDS));
 }
 
 static void
@@ -107,6 +132,8 @@ serve(struct ipc *c)
 	}
 	channel.qmgr = c;
 	channel.count++;
+	if (channel.spec->greet)
+		channel.spec->greet();
 	if (channel.retiring)
 		retire(c);
 	while (ipc_recv(c, &tag, &body, TIME_NEVER) == OK) {
@@ -120,6 +147,8 @@ serve(struct ipc *c)
 		}
 	}
 	channel.qmgr = NULL;
+	if (channel.spec->parted)
+		channel.spec->parted();
 	wait_wake_all(&channel.retired);
 }
 
@@ -131,12 +160,17 @@ keep(void *arg)
 
 	(void)arg;
 	while (!task_stopping()) {
+		struct time at_once = time_after_ms(time_now(), AT_ONCE_MS);
+
 		if (net_connect_unix(service_path(&channel.service->params, "qmgr", path),
 			time_after(time_now(), HELLO_SECONDS), &fd) == OK) {
 			struct ipc *c = ipc_new(fd, FRAME_MAX, 0);
 
 			serve(c);
 			ipc_free(&c);
+			/* The next qmgr, as soon as it is there, finds us waiting: master keeps the socket. */
+			if (!time_before(time_now(), at_once))
+				continue;
 		}
 		if (task_sleep(time_after_ms(time_now(), RECONNECT_MS)) != OK)
 			return;
@@ -155,6 +189,17 @@ channel_start(struct service *s, const struct channel_spec *spec)
 		log_fatal("no memory for a task");
 }
 
+/* There may be no qmgr just now: what has ended is for the next one to know. */
+static WAITS void
+settle(void)
+{
+	struct time limit = time_min(service_deadline(), time_after(time_now(), RETIRE_SECONDS));
+
+	while (channel.spec->owes && channel.spec->owes() && time_before(time_now(), limit))
+		if (task_sleep(time_after_ms(time_now(), STEP_MS)) != OK)
+			return;
+}
+
 void
 channel_wind_up(void)
 {
@@ -167,6 +212,7 @@ channel_wind_up(void)
 		if (task_sleep(time_after_ms(time_now(), STEP_MS)) != OK)
 			break;
 	tasks_stop(&channel.jobs);
+	settle();
 	if (channel.qmgr && ipc_flush(channel.qmgr, time_after(time_now(), FLUSH_SECONDS)) != OK)
 		log_warn("qmgr did not take the last answers: %s", err_why());
 	tasks_stop(&channel.keeper);

@@ -77,7 +77,7 @@ answer(const struct channel_job *j, const struct msg_bounce *b, uint64_t notice,
 }
 
 static void
-run_job(const struct channel_job *j)
+run_job(struct channel_job *j)
 {
 	struct told t = { .fd = -1 };
 	char id[QID_TEXT];

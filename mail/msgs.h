@@ -71,6 +71,15 @@
 	F(str, site_text) \
 	F(str, outcomes)                                /* msg_outcome ... */
 
+/* A delivery that an earlier qmgr gave, and of which this one knows nothing: docs/SPOOL.md R12.  attempt: its name, by which this agent
+ * process knows it; asked: the msg_deliver that gave it; done: the msg_done that answers that, empty while it is under way (then
+ * another LATE with the same name says how it ended).  After HELLO an agent sends one for each, then one with nothing
+ * in it: that was all. */
+#define MSG_LATE(F) \
+	F(u64, attempt) \
+	F(str, asked) \
+	F(str, done)
+
 /* An agent takes no more deliveries; qmgr says the same back, and none come after that. */
 #define MSG_RETIRE(F) \
 	F(u32, unused)
@@ -229,6 +238,7 @@
 	M(ENTERED, msg_entered,   "smtpd bounce pickup local cmd", "qmgr", MSG_ENTERED) \
 	M(DELIVER, msg_deliver,   "qmgr",         "agent",    MSG_DELIVER) \
 	M(DONE,    msg_done,      "agent",        "qmgr",     MSG_DONE) \
+	M(LATE,    msg_late,      "agent",        "qmgr",     MSG_LATE) \
 	M(RETIRE,  msg_retire,    "agent bounce qmgr", "agent bounce qmgr", MSG_RETIRE) \
 	M(BOUNCE,  msg_bounce,    "qmgr",         "bounce",   MSG_BOUNCE) \
 	M(BOUNCED, msg_bounced,   "bounce",       "qmgr",     MSG_BOUNCED) \

@@ -25,7 +25,7 @@
 enum { SERVICE_FD_LOG = 3, SERVICE_FD_BOARD = 4, SERVICE_FD_STATUS = 5, SERVICE_FD_LISTEN = 6, SERVICE_LISTEN_MAX = 64 };
 
 /* The board: one slot a child, read by master, by `postroad status` and by siblings.  beats, served and sessions are written by
- * the child alone, the rest by master.  Slot 0 is master's own: served counts reloads that are done, sessions those refused.
+ * the child alone, given by qmgr, the rest by master.  Slot 0 is master's own: served counts reloads that are done, sessions those refused.
  * The file is locked (flock) as long as master or any of its children has it open. */
 enum { BOARD_SLOTS = 1024 };
 struct board_slot {
@@ -34,7 +34,8 @@ struct board_slot {
 	_Atomic uint64_t beats;                        /* one a turn of the event loop */
 	_Atomic uint64_t served;                       /* sessions or deliveries begun */
 	_Atomic uint32_t sessions;                     /* now */
-	char             service[52];                  /* "smtpd 127.0.0.1:25", or "qmgr" when both are the same; cut when longer */
+	_Atomic uint32_t given;                        /* it has been given deliveries, of which it would tell the next qmgr */
+	char             service[48];                  /* "smtpd 127.0.0.1:25", or "qmgr" when both are the same; cut when longer */
 };
 struct board { struct board_slot slot[BOARD_SLOTS]; };
 

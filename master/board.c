@@ -111,7 +111,7 @@ board_take(struct board *b, const char *name, const char *prog, unsigned generat
 		s->pid = -1;
 		s->generation = generation;
 		s->beats = s->served = 0;
-		s->sessions = 0;
+		s->sessions = s->given = 0;
 		if (strcmp(name, prog) == 0)
 			snprintf(s->service, sizeof s->service, "%s", name);
 		else
@@ -125,5 +125,5 @@ void
 board_give_back(struct board *b, unsigned slot)
 {
 	b->slot[slot].pid = 0;
-	b->slot[slot].sessions = 0;
+	b->slot[slot].sessions = b->slot[slot].given = 0;
 }

@@ -2,12 +2,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "qmgr/qmgr.h"
+#include "qmgr/late.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/net.h"
 
-enum { SWEEP_SOON_SECONDS = 6, STRANGERS_MAX = 50, STRANGER_SECONDS = 30, STRANGER_FRAME_MAX = 64 << 10 };
+enum { SWEEP_SOON_SECONDS = 6, STRANGERS_MAX = 50, STRANGER_SECONDS = 30, STRANGER_FRAME_MAX = 64 << 10,
+	OUTCOME_MIN = 22 /* the fixed part of one */ };
 
 static enum peer_kind
 kind_of(struct str role)
@@ -21,23 +22,28 @@ kind_of(struct str role)
 	return msg_allowed(MSG_ENTERED_TAG, role, STR("qmgr")) ? PEER_ENTERS : PEER_NOBODY;
 }
 
+enum err
+outcomes_take(struct str list, struct msg_outcome **v, size_t *n)
+{
+	*v = mem_array(list.n / OUTCOME_MIN + 1, sizeof **v);
+	for (*n = 0; list.n > 0; ++*n)
+		if (!msg_outcome_take(&list, &(*v)[*n])) {
+			mem_free(v);
+			return fail(E_IPC, "malformed outcomes");
+		}
+	return OK;
+}
+
 static enum err
 got_done(struct peer *p, struct str body)
 {
 	struct msg_outcome *outcomes;
 	struct msg_done d;
-	struct str rest;
-	size_t n = 0, most;
+	size_t n;
 	bool known;
 
 	TRY(msg_done_get(body, &d));
-	most = d.outcomes.n / 14 + 1; /* no outcome is shorter than its fixed part */
-	outcomes = mem_array(most, sizeof *outcomes);
-	for (rest = d.outcomes; rest.n > 0 && n < most; n++)
-		if (!msg_outcome_take(&rest, &outcomes[n])) {
-			free(outcomes);
-			return fail(E_IPC, "malformed outcomes");
-		}
+	TRY(outcomes_take(d.outcomes, &outcomes, &n));
 	known = p->agent && sched_done(qmgr.sched, p->agent, d.delivery, (enum site_state)d.site,
 				d.site_text, outcomes, n);
 	free(outcomes);
@@ -86,6 +92,7 @@ got(struct peer *p, uint16_t tag, struct str body)
 	struct msg_entered entered;
 	struct msg_bounced bounced;
 	struct msg_queue queue;
+	struct msg_late late;
 
 	if (!msg_allowed(tag, str_of(p->role), STR("qmgr")) || (!p->trusted && tag != MSG_QUEUE_TAG))
 		return fail(E_IPC, "%s is not for %s to send", msg_name(tag), p->role);
@@ -95,6 +102,9 @@ got(struct peer *p, uint16_t tag, struct str body)
 		return enter_notice(&entered);
 	case MSG_DONE_TAG:
 		return got_done(p, body);
+	case MSG_LATE_TAG:
+		TRY(msg_late_get(body, &late));
+		return late_got(p, &late);
 	case MSG_RETIRE_TAG:
 		return got_retire(p);
 	case MSG_BOUNCED_TAG:
@@ -116,14 +126,12 @@ got(struct peer *p, uint16_t tag, struct str body)
 static enum err
 check_caller(int fd, struct peer *p)
 {
-	int pid;
-
-	TRY(net_peer_cred(fd, &pid, &p->uid));
+	TRY(net_peer_cred(fd, &p->pid, &p->uid));
 	p->ours = p->uid == 0;
 	for (size_t i = 0; i < IDENTITY_COUNT; i++)
 		p->ours |= p->uid == qmgr.service->uids[i];
 	if (!p->ours && qmgr.strangers >= STRANGERS_MAX)
-		return fail(E_PERM, "process %d of uid %u: %d users are asking already", pid, p->uid, STRANGERS_MAX);
+		return fail(E_PERM, "process %d of uid %u: %d users are asking already", p->pid, p->uid, STRANGERS_MAX);
 	return OK;
 }
 
@@ -195,6 +203,7 @@ run_peer(void *arg)
 		log_warn("channel to %s: %s", p->role[0] ? p->role : "a process", err_why());
 	list_remove(&p->link);
 	qmgr_event();
+	late_peer_gone(p);
 	if (p->agent)
 		sched_agent_gone(qmgr.sched, &p->agent);
 	notice_peer_gone(p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages as the scheduler wants them: from a notice of smtpd's, or read from the disk. */
-#include "qmgr/qmgr.h"
+#include "qmgr/late.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -75,11 +75,15 @@ enter(const struct sched_msg *m, struct sched_rcpt *rcpts, size_t n)
 	enum err e;
 
 	qmgr.readers++;
-	e = route_all(m->sender, rcpts, n, &texts);
+	e = late_wait();
+	if (e == OK)
+		e = route_all(m->sender, rcpts, n, &texts);
 	qmgr.readers--;
 	if (e == OK && !gone_recently(m->id)) {
 		qmgr_event();
-		(void)sched_enter(qmgr.sched, m, rcpts, n);
+		late_mark(m, rcpts, n);
+		if (sched_enter(qmgr.sched, m, rcpts, n))
+			late_entered(m->id);
 		qmgr_kick();
 	}
 	gone_clear();

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#include "qmgr/qmgr.h"
+#include "qmgr/late.h"
 #include "util/log.h"
 
 enum { TEST_STEP_MS = 100, IDLE_SECONDS = 10, GRACE_MS = 300 };
@@ -133,6 +133,7 @@ run(struct service *s)
 	routes_start();
 	if (task_start(&qmgr.tasks, "schedule", schedule, NULL) == NULL)
 		log_fatal("no memory for a task");
+	late_start();
 	scan_start();
 	channels_start();
 	service_ready();

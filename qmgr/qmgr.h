@@ -26,6 +26,9 @@ struct peer {             /* a channel */
 	enum peer_kind kind;
 	bool retired; /* wants no more work */
 	struct agent *agent; /* of PEER_AGENT; NULL once it has retired and is idle */
+	bool told; /* has said all that an earlier qmgr should have known (late.h) */
+	int pid;
+	unsigned slot; /* on the board; 0: none, a process that master does not know */
 	uid_t uid;
 	bool ours; /* root, or one of the accounts of this mail system */
 	bool trusted; /* root, or the account of its role; others may look, and flush */
@@ -97,6 +100,8 @@ void notice_timer(struct time now); /* ask again for what failed */
 
 /* channel.c: accept and serve channels. */
 void channels_start(void);
+/* The outcomes of a result, which borrow from list; *v is the caller's to free.  E_IPC: malformed. */
+enum err outcomes_take(struct str list, struct msg_outcome **v, size_t *n) MUST_USE;
 
 /* enter.c: messages from notices and from the disk. */
 WAITS enum err enter_notice(const struct msg_entered *e) MUST_USE;   /* E_IPC: malformed */

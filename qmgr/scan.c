@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "qmgr/qmgr.h"
+#include "qmgr/late.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/proc.h"
@@ -267,6 +267,8 @@ fetch_overflow(void)
 		return;
 	qmgr.overflow = false;
 	read_with(read_all, NULL);
+	if (!qmgr.overflow)
+		late_all_known();
 }
 
 static void
@@ -277,6 +279,8 @@ read_spool(void *arg)
 	report();
 	qmgr.rebuilt = true;
 	sched_may_move(qmgr.sched);
+	if (!qmgr.overflow)
+		late_all_known();
 	wait_wake_all(&qmgr.more_read);
 	qmgr.next_sweep = time_after(time_now(), FIRST_SWEEP_SECONDS);
 	while (!task_stopping()) {

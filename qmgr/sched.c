@@ -17,6 +17,7 @@ sched_new(const struct sched_settings *settings, const struct sched_do *verbs, v
 	list_init(&s->idle);
 	list_init(&s->free_deliveries);
 	list_init(&s->by_age);
+	list_init(&s->late);
 	list_init(&s->unrecorded);
 	return s;
 }

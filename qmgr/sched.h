@@ -59,6 +59,13 @@ struct sched_settings {
 	uint64_t seed;                                 /* of the jitter */
 };
 
+/* A delivery that an agent was given by an earlier qmgr.  name: of the caller's, not 0; agent: who has it, NULL when it is no longer there; then
+ * sched_late_done() follows at once. */
+struct sched_late {
+	uint64_t      name;
+	struct agent *agent;
+};
+
 /* A recipient.  From state on all is what the journal says; one that is finished, notices and all, is skipped. */
 struct sched_rcpt {
 	uint32_t       index;
@@ -72,6 +79,7 @@ struct sched_rcpt {
 	struct wall    next_try;
 	struct str     esc, text, mta, diag;
 	bool           passed;                         /* an agent gave it to this transport, which is asked from then on */
+	const struct sched_late *late;                 /* it is being delivered already (transport and nexthop are that delivery's); or NULL */
 };
 
 /* Where the recipient of this index goes. */
@@ -148,6 +156,9 @@ void          sched_agent_retire(struct sched *s, struct agent *a);
 void          sched_agent_gone(struct sched *s, struct agent **a);
 /* A delivery ended.  False: it is not one of this agent's. */
 bool          sched_done(struct sched *s, struct agent *a, uint64_t delivery, enum site_state site, struct str site_text,
+                         const struct msg_outcome *outcomes, size_t n);
+/* The same of a delivery that recipients entered with (sched_late), recorded at once; nothing happens when there is none of that name. */
+void          sched_late_done(struct sched *s, uint64_t name, enum site_state site, struct str site_text,
                          const struct msg_outcome *outcomes, size_t n);
 void          sched_noticed(struct sched *s, uint64_t id);             /* the notice is durable */
 void          sched_moved(struct sched *s, uint64_t id, enum spool_dir dir);  /* where it now is, moved or not */

@@ -157,8 +157,10 @@ struct agent {
 
 struct delivery {
 	struct list    by_agent, by_age;
+	struct list    by_late;                        /* in sched.late: one of an earlier qmgr's */
 	struct parcel *parcel;                         /* NULL: free; by_age links the free ones */
-	struct agent  *agent;
+	struct agent  *agent;                          /* NULL only of a late one that has ended */
+	uint64_t       late;                           /* sched_late.name; 0: it is not late */
 	int64_t        started;
 	uint32_t       slot, turn;                     /* its name is both */
 	bool           probe;
@@ -187,7 +189,7 @@ struct sched {
 	struct heap             parcel_timers, dest_timers, warnings;
 	struct delivery       **deliveries;
 	size_t                  ndeliveries;
-	struct list             free_deliveries, by_age;
+	struct list             free_deliveries, by_age, late;
 	struct list             unrecorded;
 	struct fifo             to_move;               /* ids of messages that could not be moved when they settled */
 	struct buf              key, text;
@@ -266,6 +268,7 @@ void         parcel_move(struct sched *s, struct parcel *g, struct dest *to);  /
 
 /* sched_run.c */
 void         delivery_end(struct sched *s, struct delivery *del);
+void         parcel_late(struct sched *s, struct parcel *g, const struct sched_late *late);    /* it is under way already */
 
 /* sched_done.c */
 struct result { enum site_state site; struct str site_text; const struct msg_outcome *outcomes; size_t n; };

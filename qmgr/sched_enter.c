@@ -97,7 +97,14 @@ message_unlink(struct sched *s, struct message *m)
 
 /* -- sorting -- */
 
-/* Finished ones last; then by destination, by time of the next try, and in the order given. */
+static uint64_t
+late_name(const struct sched_rcpt *r)
+{
+	return r->late ? r->late->name : 0;
+}
+
+/* Finished ones last; then by destination, by delivery that is under way, by time of the next try, and in the order
+ * given. */
 static int
 place_cmp(const void *va, const void *vb)
 {
@@ -110,6 +117,8 @@ place_cmp(const void *va, const void *vb)
 	}
 	if (a->in->passed != b->in->passed)
 		return a->in->passed ? 1 : -1;
+	if (late_name(a->in) != late_name(b->in))
+		return late_name(a->in) < late_name(b->in) ? -1 : 1;
 	if (a->in->next_try.us != b->in->next_try.us)
 		return a->in->next_try.us < b->in->next_try.us ? -1 : 1;
 	return a->in->index < b->in->index ? -1 : a->in->index > b->in->index;
@@ -121,6 +130,7 @@ starts_parcel(const struct plan *p, size_t i, size_t in_parcel)
 	if (i == 0 || in_parcel >= p->v[i].dest->t->limits.recipients)
 		return true;
 	return p->v[i].dest != p->v[i - 1].dest || p->v[i].in->passed != p->v[i - 1].in->passed ||
+	       late_name(p->v[i].in) != late_name(p->v[i - 1].in) ||
 	       p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
 }
 
@@ -272,6 +282,9 @@ message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 static void
 message_start(struct sched *s, struct message *m, const struct plan *p)
 {
+	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
+		if (p->v[g->first].in->late)
+			parcel_late(s, g, p->v[g->first].in->late);
 	if (m->held)
 		return;
 	if (m->forced) {
@@ -281,6 +294,8 @@ message_start(struct sched *s, struct message *m, const struct plan *p)
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++) {
 		int64_t wait = p->v[g->first].in->next_try.us - s->wall;
 
+		if (g->state == G_FLIGHT)
+			continue;
 		if (p->v[g->first].in->next_try.us && wait > 0)
 			parcel_retry(s, g, s->now + wait);
 		else if (g->dest->t->limits.deferred)

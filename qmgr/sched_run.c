@@ -59,11 +59,15 @@ delivery_end(struct sched *s, struct delivery *del)
 	struct parcel *g = del->parcel;
 	struct dest *d = g->dest;
 
-	ENSURE(d->busy > 0 && del->agent->busy > 0);
+	ENSURE(d->busy > 0);
 	list_remove(&del->by_agent);
 	list_remove(&del->by_age);
-	del->agent->busy--;
-	agent_load(del->agent);
+	list_remove(&del->by_late);
+	if (del->agent) {
+		ENSURE(del->agent->busy > 0);
+		del->agent->busy--;
+		agent_load(del->agent);
+	}
 	d->busy--;
 	if (!d->quick)
 		d->t->suspects--;
@@ -181,6 +185,44 @@ tell_agent(struct sched *s, struct delivery *del)
 	s->verbs->deliver(s->arg, &out);
 }
 
+/* a: NULL as in struct delivery. */
+static struct delivery *
+delivery_begin(struct sched *s, struct parcel *g, struct agent *a)
+{
+	struct delivery *del = delivery_new(s);
+	struct dest *d = g->dest;
+
+	del->parcel = g;
+	del->agent = a;
+	del->started = s->now;
+	del->probe = d->state == DEST_DEAD;
+	del->late = 0;
+	list_init(&del->by_agent);
+	list_init(&del->by_late);
+	list_push(&s->by_age, &del->by_age);
+	if (a) {
+		list_push(&a->deliveries, &del->by_agent);
+		a->busy++;
+		agent_load(a);
+	}
+	d->busy++;
+	if (!d->quick)
+		d->t->suspects++;
+	parcel_message(g)->inflight++;
+	s->stats.deliveries++;
+	parcel_set(s, g, G_FLIGHT);
+	return del;
+}
+
+void
+parcel_late(struct sched *s, struct parcel *g, const struct sched_late *late)
+{
+	struct delivery *del = delivery_begin(s, g, late->agent);
+
+	del->late = late->name;
+	list_push(&s->late, &del->by_late);
+}
+
 static void
 dest_deliver(struct sched *s, struct dest *d, struct agent *a)
 {
@@ -191,24 +233,10 @@ dest_deliver(struct sched *s, struct dest *d, struct agent *a)
 		dest_rotate(s, d);
 		return;
 	}
-	del = delivery_new(s);
-	del->parcel = g;
-	del->agent = a;
-	del->started = s->now;
-	del->probe = d->state == DEST_DEAD;
-	list_push(&a->deliveries, &del->by_agent);
-	list_push(&s->by_age, &del->by_age);
-	a->busy++;
-	agent_load(a);
-	d->busy++;
+	del = delivery_begin(s, g, a);
 	d->t->turn++;
-	if (!d->quick)
-		d->t->suspects++;
 	if (d->t->limits.rate_delay)
 		d->rate_at = s->now + d->t->limits.rate_delay * SECOND;
-	parcel_message(g)->inflight++;
-	s->stats.deliveries++;
-	parcel_set(s, g, G_FLIGHT);
 	tell_agent(s, del);
 	parcel_next_turn(s, g);
 	dest_rotate(s, d);
@@ -396,4 +424,20 @@ sched_done(struct sched *s, struct agent *a, uint64_t name, enum site_state site
 		return false;
 	delivery_result(s, del, &(struct result){ site, site_text, outcomes, n });
 	return true;
+}
+
+void
+sched_late_done(struct sched *s, uint64_t name, enum site_state site, struct str site_text,
+    const struct msg_outcome *outcomes, size_t n)
+{
+	LIST_EACH (&s->late, del, struct delivery, by_late)
+		if (del->late == name) {
+			uint64_t id = parcel_message(del->parcel)->id;
+			struct message *m;
+
+			delivery_result(s, del, &(struct result){ site, site_text, outcomes, n });
+			/* One qmgr has died before it could write that down. */
+			if ((m = sched_find(s, id)) != NULL)
+				records_flush(s, m);
+		}
 }

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "mail/trace.h"
-#include "qmgr/qmgr.h"
+#include "qmgr/late.h"
 #include "util/log.h"
 
 static const char *
@@ -31,6 +31,7 @@ deliver(void *arg, const struct sched_delivery *d)
 	struct buf rcpts = BUF(QMGR_FRAME_MAX), *out;
 
 	(void)arg;
+	late_given(p);
 	sched_view(d->m, &v);
 	for (size_t i = 0; i < d->n; i++)
 		ENSURE(msg_rcpt_put(&rcpts, &d->rcpts[i]));

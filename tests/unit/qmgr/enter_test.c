@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the daemon makes of notices and of files, before the scheduler sees it. */
-#include "qmgr/qmgr.h"
+#include "qmgr/late.h"
 #include "tests/unit/qmgr/fixture.h"
 #include "tests/unit/settings.h"
 
@@ -10,6 +10,7 @@ void qmgr_kick(void) {}
 
 static struct world w;
 static struct service service;
+static struct board board;                             /* nobody is there */
 
 static void
 up(void)
@@ -22,7 +23,9 @@ up(void)
 	service.params.virtual_alias_domains = "";
 	service.params.qmgr_message_active_limit = 10;
 	qmgr = (struct qmgr){ .service = &service, .sched = w.s };
+	service.board = &board;
 	list_init(&qmgr.gone_list);
+	late_start();
 	routes_open();
 }
 
