@@ -99,6 +99,17 @@ add_rcpt(struct buf *b, const struct explain *x, const struct msg_item_rcpt *r)
 	buf_addc(b, '}');
 }
 
+static void
+add_notice(struct buf *b, const struct msg_item *m)
+{
+	buf_adds(b, ", \"notice\": {");
+	add_number(b, "failures", m->notice_failures);
+	add(b, "reason", m->notice_why);
+	add_number(b, "next_try", m->notice_next / 1000000);
+	add_number(b, "until", m->notice_until / 1000000);
+	buf_addc(b, '}');
+}
+
 void
 explain_message_json(const struct explain *x, const struct msg_item *m)
 {
@@ -116,6 +127,8 @@ explain_message_json(const struct explain *x, const struct msg_item *m)
 	add_number(&b, "arrival_time", m->arrived / 1000000);
 	add_number(&b, "message_size", (int64_t)m->size);
 	add_number(&b, "expires", explain_expires(x, m) / 1000000);
+	if (m->notice_failures > 0)
+		add_notice(&b, m);
 	buf_printf(
 	    &b, ", \"forced_expire\": %s, \"recipients\": [", m->forced_expire ? "true" : "false");
 	while (msg_item_rcpt_take(&rest, &r)) {

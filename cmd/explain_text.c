@@ -132,6 +132,18 @@ static const struct {
 };
 /* clang-format on */
 
+/* A notice that could not be made yet. */
+static void
+tell_notice(const struct explain *x, const struct msg_item *m)
+{
+	char next[WHEN_TEXT], until[WHEN_TEXT];
+
+	item("notice", "could not be made, %" PRIu32 " time%s: %.*s", m->notice_failures,
+	    m->notice_failures == 1 ? "" : "s", STR_ARG(m->notice_why));
+	item("", "tried again at %s, until %s; then the postmaster is told instead",
+	    when(x, m->notice_next, next), when(x, m->notice_until, until));
+}
+
 static void
 tell_why(const struct explain *x, const struct msg_item *m, const struct msg_item_rcpt *r)
 {
@@ -221,6 +233,8 @@ explain_message_text(const struct explain *x, const struct msg_item *m)
 		item("returned", "never while it is on hold");
 	else
 		item("returned", "if not delivered by %s", when(x, explain_expires(x, m), at));
+	if (m->notice_failures > 0)
+		tell_notice(x, m);
 	rest = m->rcpts;
 	while (msg_item_rcpt_take(&rest, &r))
 		tell_rcpt(x, m, &r);

@@ -199,12 +199,12 @@ send_to_postmaster(struct notices *n, const struct notice_job *job, const struct
 }
 
 /* The sender can never be told: his address stands for more than virtual_alias_expansion_limit
- * allows, or the notice would be beyond all bounds.  Asking again would not help. */
+ * allows, the notice would be beyond all bounds, or it has been tried for too long.  Asking again would not help. */
 static WAITS enum err
 send_instead(struct notices *n, const struct notice_job *job, struct addressee *postmaster, uint64_t *id)
 {
 	char text[QID_TEXT];
-	bool told = postmaster_wants(n, job);
+	bool told = job->what->sender.n > 0 && postmaster_wants(n, job);
 
 	*id = 0;
 	log_error("%s: no notice to <%.*s> can be made, %s: %s", qid_text(job->what->id, text),
@@ -233,6 +233,10 @@ notice_send(struct notices *n, const struct notice_job *job, uint64_t *id)
 		postmaster.to = n->p->delay_notice_recipient;
 		postmaster.words = "postmaster delay notification";
 		postmaster.headers_only = true;
+	}
+	if (job->what->given_up.n > 0) {
+		(void)fail(E_TOOBIG, "for too long: %.*s", STR_ARG(job->what->given_up));
+		return send_instead(n, job, &postmaster, id);
 	}
 	if (job->what->sender.n > 0) {
 		enum err e = send_one(n, job, &sender, id);

@@ -96,7 +96,8 @@
 	F(str, mta) \
 	F(str, diag)
 
-/* Send the sender a notice; answered by BOUNCED once it is durable (err OK) or has failed.  kind: enum notice_kind. */
+/* Send the sender a notice; answered by BOUNCED once it is durable (err OK) or has failed.  kind: enum notice_kind; given_up: why it
+ * could not be made for so long that the postmaster is to be told instead, usually empty. */
 #define MSG_BOUNCE(F) \
 	F(u64, job) \
 	F(u8,  kind) \
@@ -107,6 +108,7 @@
 	F(u32, content_at) \
 	F(u32, flags) \
 	F(str, sender) \
+	F(str, given_up) \
 	F(str, failed)                                  /* msg_failed ... */
 
 #define MSG_BOUNCED(F) \
@@ -159,7 +161,9 @@
 	F(i64, after) \
 	F(u8,  states)
 
-/* One message of a listing.  dir: enum spool_dir, active: being delivered or ready.  rcpts: msg_item_rcpt ... (those not finished) */
+/* One message of a listing.  dir: enum spool_dir, active: being delivered or ready; notice_failures: how often the notice that is due could
+ * not be made, notice_why: the last time, notice_next: when it is tried again, notice_until: how long.  rcpts: msg_item_rcpt ... (those not
+ * finished) */
 #define MSG_ITEM(F) \
 	F(u32, request) \
 	F(u64, id) \
@@ -169,6 +173,10 @@
 	F(i64, arrived) \
 	F(u64, size) \
 	F(str, sender) \
+	F(u32, notice_failures) \
+	F(str, notice_why) \
+	F(i64, notice_next) \
+	F(i64, notice_until) \
 	F(str, rcpts)
 
 /* index: its place in the envelope; why: enum sched_why; next_try: 0 when it is not known. */

@@ -9,7 +9,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { RETRY_SECONDS = 5, RETRY_DOUBLES = 6 };
+enum { RETRY_SECONDS = 5, RETRY_DOUBLES = 6, WHY_MAX = 1024, DAY = 86400 };
 
 static struct notice *
 find(uint64_t id)
@@ -31,12 +31,40 @@ worker(void)
 
 /* What failed is asked for again, ever more seldom. */
 static void
-ask_later(struct notice *n)
+ask_later(struct notice *n, struct str why)
 {
 	n->peer = NULL;
-	n->not_before = time_after(time_now(), RETRY_SECONDS << n->failures);
-	if (n->failures < RETRY_DOUBLES)
-		n->failures++;
+	n->not_before = time_after(
+	    time_now(), RETRY_SECONDS << (n->failures < RETRY_DOUBLES ? n->failures : RETRY_DOUBLES));
+	n->failures++;
+	buf_clear(&n->why);
+	(void)buf_add(&n->why, str_sub(why, 0, WHY_MAX));
+}
+
+/* A message may fail on its last day, and its notice has as much time again; what an operator kept for longer has a day
+ * (of this process). */
+static struct wall
+last_try(const struct notice *n, const struct sched_msg *m)
+{
+	const struct params *p = &qmgr.service->params;
+	int64_t life = m->sender.n ? p->maximal_queue_lifetime : p->bounce_queue_lifetime;
+	int64_t end = m->arrived.us + 2 * life * 1000000, soonest = n->since.us + (life < DAY ? life : DAY) * 1000000;
+
+	return (struct wall){ end > soonest ? end : soonest };
+}
+
+void
+notice_explain(const struct sched_msg *m, struct msg_item *out)
+{
+	const struct notice *n = find(m->id);
+	struct time now = time_now();
+
+	if (n == NULL || n->failures == 0)
+		return;
+	out->notice_failures = n->failures;
+	out->notice_why = buf_str(&n->why);
+	out->notice_next = wall_now().us + (time_before(now, n->not_before) ? (n->not_before.ns - now.ns) / 1000 : 0);
+	out->notice_until = last_try(n, m).us;
 }
 
 static bool
@@ -61,6 +89,7 @@ ask(struct notice *n, const struct message *m)
 	if (n->peer == NULL)
 		return;
 	sched_view(m, &v);
+	n->given_up = n->failures > 0 && wall_now().us >= last_try(n, &v).us;
 	if (list(m, &told) && (out = ipc_begin(n->peer->ipc, MSG_BOUNCE_TAG)) != NULL) {
 		msg_bounce_put(out, &(struct msg_bounce){ .job = v.id,
 					.kind = (uint8_t)n->kind,
@@ -71,10 +100,11 @@ ask(struct notice *n, const struct message *m)
 					.content_at = v.content_at,
 					.flags = v.flags,
 					.sender = v.sender,
+					.given_up = n->given_up ? buf_str(&n->why) : STR(""),
 					.failed = buf_str(&told) });
 		ipc_end(n->peer->ipc);
 	} else {
-		ask_later(n);
+		ask_later(n, STR("it could not be asked for"));
 	}
 	buf_free(&told);
 }
@@ -142,6 +172,8 @@ notice_want(const struct message *m, enum notice_kind kind)
 	if ((n = find(v.id)) == NULL) {
 		n = mem_new(sizeof *n);
 		n->id = v.id;
+		n->since = wall_now();
+		n->why = BUF(WHY_MAX);
 		map_put(&qmgr.notices_by_id, (struct str){ (const char *)&n->id, sizeof n->id },
 		    &n->node);
 		list_push(&qmgr.notices, &n->link);
@@ -168,6 +200,7 @@ forget(struct notice *n)
 {
 	map_del(&qmgr.notices_by_id, &n->node);
 	list_remove(&n->link);
+	buf_free(&n->why);
 	free(n);
 }
 
@@ -224,16 +257,22 @@ notice_answer(struct peer *p, const struct msg_bounced *b)
 {
 	struct notice *n = find(b->job);
 
+	char id[QID_TEXT];
+
 	if (n == NULL || n->peer != p)
 		return;
-	if (b->err == OK) {
-		uint64_t id = n->id;
-
-		forget(n);
-		sched_noticed(qmgr.sched, id);
+	if (b->err == E_CORRUPT) {
+		ask_later(n, b->why);
+		disk_check(n->id, SPOOL_INCOMING);
 		return;
 	}
-	ask_later(n);
-	if (b->err == E_CORRUPT)
-		disk_check(n->id, SPOOL_INCOMING);
+	if (b->err != OK && !n->given_up) {
+		ask_later(n, b->why);
+		return;
+	}
+	if (b->err != OK)
+		log_error("%s: neither the sender nor the postmaster can be told what became of it: it is given up: %.*s",
+		    qid_text(n->id, id), STR_ARG(b->why));
+	forget(n);
+	sched_noticed(qmgr.sched, b->job);
 }

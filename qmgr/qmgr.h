@@ -43,7 +43,10 @@ struct notice {
 	enum notice_kind kind;
 	struct peer *peer; /* who works on it; NULL: nobody yet */
 	struct time not_before;
+	struct wall since; /* first asked for, by this process */
 	unsigned failures; /* in a row */
+	struct buf why;    /* of the last one */
+	bool given_up;     /* the postmaster is asked to be told instead */
 };
 
 struct qmgr {
@@ -97,6 +100,8 @@ void notice_peer_came(struct peer *p);
 void notice_peer_gone(struct peer *p);
 void notice_answer(struct peer *p, const struct msg_bounced *b);
 void notice_timer(struct time now); /* ask again for what failed */
+/* For a listing: what is in the way of the notice that is due; all is 0 when nothing is. */
+void notice_explain(const struct sched_msg *m, struct msg_item *out);
 
 /* channel.c: accept and serve channels. */
 void channels_start(void);

@@ -81,6 +81,7 @@ static enum err
 send_item(struct request *r, const struct message *m)
 {
 	static struct buf rcpts = BUF(QMGR_FRAME_MAX - (64 << 10));
+	struct msg_item item;
 	struct sched_msg v;
 	struct buf *out;
 
@@ -89,16 +90,18 @@ send_item(struct request *r, const struct message *m)
 	r->end.partial |= !put_rcpts(m, &rcpts);
 	if ((out = ipc_begin(r->peer->ipc, MSG_ITEM_TAG)) == NULL)
 		return fail(E_EOF, "the listing is not read");
-	msg_item_put(out, &(struct msg_item){ .request = r->q.request,
-			      .id = v.id,
-			      /* where it is being moved to */
-			      .dir = (uint8_t)(sched_held(m) ? SPOOL_HOLD : v.dir),
-			      .active = sched_active(m),
-			      .forced_expire = sched_forced(m),
-			      .arrived = v.arrived.us,
-			      .size = v.size,
-			      .sender = v.sender,
-			      .rcpts = buf_str(&rcpts) });
+	item = (struct msg_item){ .request = r->q.request,
+		.id = v.id,
+		/* where it is being moved to */
+		.dir = (uint8_t)(sched_held(m) ? SPOOL_HOLD : v.dir),
+		.active = sched_active(m),
+		.forced_expire = sched_forced(m),
+		.arrived = v.arrived.us,
+		.size = v.size,
+		.sender = v.sender,
+		.rcpts = buf_str(&rcpts) };
+	notice_explain(&v, &item);
+	msg_item_put(out, &item);
 	ipc_end(r->peer->ipc);
 	if (rcpts.cap > QUEUED_BYTES)
 		buf_free(&rcpts);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What senders and postmasters are told: of failure, delay and success, as RFC 3461 lets them choose, each once; and no loops."""
-import email, os, re, signal
+import email, json, os, re, signal
 
 import house, sink
 from sink import refuse
@@ -398,6 +398,52 @@ def test_a_warning_of_delay_that_cannot_be_made_goes_to_who_reads_those():
     got, = s.messages
     assert got.rcpts == ["delays@ops.test"] and b"secret body" not in got.content
     m.wait_log(rf"/bounce\[\d+\]: {qid}: postmaster delay notification: [0-9A-F]{{16}}$")
+
+
+def without_aliases(clock, tables, **settings):
+    """bounce has a table that it cannot ask."""
+    s, m = world(refuse("rcpt", "bob", "550 5.1.1 no bob"), clock=clock, maximal_queue_lifetime="2d", start=False, **settings)
+    m.services = [l + f" -o {{virtual_alias_maps = {tables}}}" if l.startswith("bounce") else l for l in m.services]
+    m.write_config()
+    m.start()
+    return s, m
+
+
+def test_a_notice_that_cannot_be_made_for_now_has_an_end():
+    """What is in its way is shown by explain; when it lasts too long the postmaster is told, and when that cannot be either, the log."""
+    for classes, told in (("2bounce", ["watch@ops.test"]), ("", [])):
+        clock = house.Clock()
+        s, m = without_aliases(clock, "inline:{ {watch@ops.test = watch@ops.test} }, fail:broken", notify_classes=classes,
+                               **{"2bounce_notice_recipient": "watch@ops.test"})
+        qid = send(m, ["bob@example.org"])
+        m.wait_log(rf"{qid}: no notice to <alice@client\.test> yet: .*fail:broken")
+        house.wait_until(lambda: "notice" in json.loads(m.run("--json", "explain", qid)))
+        text = re.sub(r"\s+", " ", m.run("explain", qid))
+        assert re.search(r"could not be made, 1 time: .*fail:broken", text) and "then the postmaster is told instead" in text, text
+        notice = json.loads(m.run("--json", "explain", qid))["notice"]
+        assert notice["failures"] == 1 and "fail:broken" in notice["reason"] and notice["until"] > notice["next_try"], notice
+        assert not s.messages
+        clock.forward(3 * 86400)                     # the message is too old, and its notice is not
+        m.wait_log(rf"{qid}: no notice to <alice@client\.test> yet", 2)
+        clock.forward(2 * 86400)
+        m.wait_log(rf"{qid}: no notice to <alice@client\.test> can be made, {'the postmaster gets it' if told else 'it is given up'}.*for too long: .*fail:broken", seconds=60)
+        m.empty()
+        assert [r for x in s.messages for r in x.rcpts] == told
+        house.clean_up()
+
+
+test_a_notice_that_cannot_be_made_for_now_has_an_end.slow = 5
+
+
+def test_a_notice_that_nobody_can_be_told_ends_in_the_log():
+    clock = house.Clock()
+    s, m = without_aliases(clock, "fail:broken", notify_classes="2bounce")
+    qid = send(m, ["bob@example.org"])
+    m.wait_log(rf"{qid}: no notice to <alice@client\.test> yet")
+    clock.forward(5 * 86400)
+    m.wait_log(rf"error: {qid}: neither the sender nor the postmaster can be told .*given up: .*fail:broken", seconds=60)
+    m.empty()
+    assert not s.messages
 
 
 def test_a_notice_that_cannot_be_made_is_not_tried_for_ever():
