@@ -79,6 +79,7 @@ struct sched_rcpt {
 	struct wall    next_try;
 	struct str     esc, text, mta, diag;
 	bool           passed;                         /* an agent gave it to this transport, which is asked from then on */
+	bool           flushed;                        /* goes now, also where the transport is deferred or all is dead */
 	const struct sched_late *late;                 /* it is being delivered already (transport and nexthop are that delivery's); or NULL */
 };
 

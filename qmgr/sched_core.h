@@ -95,7 +95,8 @@ struct parcel {
 	uint32_t         place;                        /* in message.parcels */
 	uint32_t         first, n;                     /* recipients, in order of index */
 	uint8_t          state;
-	uint8_t          then;                         /* of G_ROUTE: enum parcel_then */
+	uint8_t          then;                         /* of G_ROUTE, or when put_off: enum parcel_then */
+	bool             put_off;                      /* its G_RETRY is a wait for the rest of its message */
 	bool             passed;                       /* its route is not ours to ask */
 };
 
@@ -265,6 +266,7 @@ void         parcel_look(struct sched *s, struct parcel *g);           /* ready,
 /* sched_route.c */
 void         parcel_again(struct sched *s, struct parcel *g, enum parcel_then then);   /* ask its route, then that */
 void         parcel_move(struct sched *s, struct parcel *g, struct dest *to);  /* one that is in no list */
+void         parcel_go(struct sched *s, struct parcel *g, enum parcel_then then);      /* where it is routed to */
 
 /* sched_run.c */
 void         delivery_end(struct sched *s, struct delivery *del);

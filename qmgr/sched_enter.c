@@ -117,6 +117,8 @@ place_cmp(const void *va, const void *vb)
 	}
 	if (a->in->passed != b->in->passed)
 		return a->in->passed ? 1 : -1;
+	if (a->in->flushed != b->in->flushed)
+		return a->in->flushed ? -1 : 1;
 	if (late_name(a->in) != late_name(b->in))
 		return late_name(a->in) < late_name(b->in) ? -1 : 1;
 	if (a->in->next_try.us != b->in->next_try.us)
@@ -130,6 +132,7 @@ starts_parcel(const struct plan *p, size_t i, size_t in_parcel)
 	if (i == 0 || in_parcel >= p->v[i].dest->t->limits.recipients)
 		return true;
 	return p->v[i].dest != p->v[i - 1].dest || p->v[i].in->passed != p->v[i - 1].in->passed ||
+	       p->v[i].in->flushed != p->v[i - 1].in->flushed ||
 	       late_name(p->v[i].in) != late_name(p->v[i - 1].in) ||
 	       p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
 }
@@ -298,6 +301,8 @@ message_start(struct sched *s, struct message *m, const struct plan *p)
 			continue;
 		if (p->v[g->first].in->next_try.us && wait > 0)
 			parcel_retry(s, g, s->now + wait);
+		else if (p->v[g->first].in->flushed)
+			parcel_go(s, g, THEN_FLUSH);
 		else if (g->dest->t->limits.deferred)
 			parcel_wait(s, g, s->now);
 		else

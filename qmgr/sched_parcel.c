@@ -344,5 +344,5 @@ parcel_timer(struct sched *s, struct parcel *g)
 	if (g->state == G_READY)
 		parcel_look(s, g);
 	else
-		parcel_again(s, g, THEN_LOOK);
+		parcel_again(s, g, g->put_off ? (enum parcel_then)g->then : THEN_LOOK);
 }

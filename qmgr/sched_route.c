@@ -89,8 +89,8 @@ parcel_move(struct sched *s, struct parcel *g, struct dest *to)
 	dest_unref(s, former);
 }
 
-static void
-go_on(struct sched *s, struct parcel *g, enum parcel_then then)
+void
+parcel_go(struct sched *s, struct parcel *g, enum parcel_then then)
 {
 	bool dead = g->dest->state == DEST_DEAD;
 
@@ -118,8 +118,9 @@ parcel_again(struct sched *s, struct parcel *g, enum parcel_then then)
 	bool known = !asked || find_routes(s, g, asked_now, NULL, &to) == ROUTES_ONE;
 
 	parcel_take(s, g);
+	g->put_off = false;
 	if (known && to == g->dest) {
-		go_on(s, g, then);
+		parcel_go(s, g, then);
 		return;
 	}
 	/* It leaves its place in the lane to the next of its message. */
@@ -127,7 +128,7 @@ parcel_again(struct sched *s, struct parcel *g, enum parcel_then then)
 	parcel_next_turn(s, g);
 	if (known) {
 		parcel_move(s, g, to);
-		go_on(s, g, then);
+		parcel_go(s, g, then);
 	} else {
 		g->then = (uint8_t)then;
 		s->verbs->reroute(s->arg, parcel_message(g));
@@ -158,6 +159,15 @@ copy_rcpt(const struct message *m, const struct rcpt *r, struct sched_rcpt *out)
 		.diag = reason_part(r->why, REASON_DIAG) };
 }
 
+/* An operator has let it go, and it has not gone yet. */
+static bool
+is_flushed(const struct parcel *g)
+{
+	if (g->state == G_ROUTE || (g->state == G_RETRY && g->put_off))
+		return g->then == THEN_FLUSH;
+	return parcel_active(g->state) && g->dest->t->limits.deferred;
+}
+
 static void
 copy_parcel(struct sched *s, const struct message *m, const struct parcel *g, struct answers *a,
     struct sched_rcpt *rcpts)
@@ -173,7 +183,8 @@ copy_parcel(struct sched *s, const struct message *m, const struct parcel *g, st
 			rcpts[i].nexthop = g->dest->nexthop;
 		}
 		rcpts[i].passed = g->passed;
-		if (waits && g->timer.key > s->now)
+		rcpts[i].flushed = is_flushed(g);
+		if (waits && !g->put_off && g->timer.key > s->now)
 			rcpts[i].next_try.us = s->wall + (g->timer.key - s->now);
 	}
 }
@@ -218,8 +229,10 @@ static void
 put_off(struct sched *s, struct message *m)
 {
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
-		if (g->state == G_ROUTE)
+		if (g->state == G_ROUTE) {
 			parcel_retry(s, g, s->now + PATIENCE_SECONDS * SECOND);
+			g->put_off = true;
+		}
 }
 
 void
@@ -242,7 +255,7 @@ sched_routed(struct sched *s, uint64_t id, const struct sched_routed *v, size_t 
 		if (r != ROUTES_ONE)
 			continue;
 		parcel_move(s, g, to);
-		go_on(s, g, (enum parcel_then)g->then);
+		parcel_go(s, g, (enum parcel_then)g->then);
 		m = sched_find(s, id); /* the last of it may have expired */
 	}
 	if (m && several && !m->inflight && !message_asking(m) && !m->moving && !m->deleted)

@@ -251,6 +251,73 @@ they_wait_for_what_is_under_way(void)
 	down();
 }
 
+/* From now on mail waits for a flush. */
+static void
+defer_transports(void)
+{
+	w.limits.deferred = true;
+	sched_reload(w.s, &w.settings);
+	w.route_to = NULL;
+}
+
+static void
+a_flush_of_a_deferred_transport_is_kept_when_they_part(void)
+{
+	const struct sched_routed v[3] = { { 0, STR("smtp"), STR("relay.example") }, { 1, STR("smtp"), STR("example.com") },
+		{ 2, STR("smtp"), STR("relay.example") } };
+
+	for (int flushed = 0; flushed < 2; flushed++) {
+		up();
+		deferred_mail(3);
+		defer_transports();
+		if (flushed)
+			CHECK(sched_op(w.s, sched_find(w.s, 1), QUEUE_FLUSH));
+		world_pass(&w, 400);
+		CHECK(w.reroutes == 1);
+		sched_routed(w.s, 1, v, 3);
+		world_run(&w);
+		CHECK(w.nflights == (flushed ? 2 : 0));
+		check_rcpt(0, "relay.example", 1);
+		if (flushed)
+			world_end_all(&w, a, SITE_OK, RCPT_DEFERRED);
+		world_pass(&w, 5000);
+		CHECK(w.nflights == 0);                /* it was for that time only */
+		down();
+	}
+}
+
+/* The first parcel is flushed while the second is under way, so that they cannot part at once. */
+static void
+nor_is_it_lost_while_they_wait_for_what_is_under_way(void)
+{
+	const struct sched_routed v[2] = { { 0, STR("smtp"), STR("relay.example") }, { 1, STR("smtp"), STR("example.com") } };
+	struct sched_rcpt r[3] = { { .index = 0, .addr = STR("r0@example.com"), .transport = STR("smtp"), .nexthop = STR("example.com") },
+		{ .index = 1, .addr = STR("r1@example.com"), .transport = STR("smtp"), .nexthop = STR("example.com") },
+		{ .index = 2, .addr = STR("r2@example.com"), .transport = STR("slow"), .nexthop = STR("example.com") } };
+	struct sched_msg m = { .id = 1, .dir = SPOOL_INCOMING, .sender = STR("s@example.org") };
+
+	up();
+	other = sched_agent_add(w.s, STR("slow"), 10, &other);
+	m.arrived = world_wall(&w);
+	CHECK(sched_enter(w.s, &m, r, 3));
+	world_run(&w);
+	world_end(&w, a, w.flights[0].n == 2 ? 0 : 1, SITE_OK, RCPT_DEFERRED);
+	defer_transports();
+	CHECK(sched_op(w.s, sched_find(w.s, 1), QUEUE_FLUSH));
+	sched_routed(w.s, 1, v, 2);
+	world_run(&w);
+	CHECK(w.nflights == 1 && w.reroutes == 1);
+	world_end(&w, other, 0, SITE_OK, RCPT_SENT);
+	world_pass(&w, 10);
+	CHECK(w.reroutes == 2);
+	sched_routed(w.s, 1, v, 2);
+	world_run(&w);
+	CHECK(w.nflights == 2);
+	world_end_all(&w, a, SITE_OK, RCPT_SENT);
+	CHECK(w.removed == 1);
+	down();
+}
+
 /* The second parcel waits for its turn behind the first, which leaves for another destination. */
 static void
 a_parcel_that_leaves_gives_its_turn_to_the_next(void)
@@ -311,4 +378,5 @@ SUITE(sched_route, TEST(a_retry_asks_for_the_route_again), TEST(so_does_a_flush_
     TEST(mail_for_a_transport_that_is_not_there_finds_its_way_when_the_table_is_mended), TEST(released_mail_is_routed_again),
     TEST(requeued_mail_takes_its_new_way_and_keeps_its_words), TEST(a_route_that_takes_time_is_waited_for),
     TEST(what_is_held_or_deleted_meanwhile_stays_so), TEST(recipients_that_no_longer_belong_together_part),
-    TEST(they_wait_for_what_is_under_way), TEST(a_parcel_that_leaves_gives_its_turn_to_the_next), TEST(what_an_agent_passed_on_is_not_asked_of_the_first_one_again));
+    TEST(they_wait_for_what_is_under_way),
+    TEST(a_flush_of_a_deferred_transport_is_kept_when_they_part), TEST(nor_is_it_lost_while_they_wait_for_what_is_under_way), TEST(a_parcel_that_leaves_gives_its_turn_to_the_next), TEST(what_an_agent_passed_on_is_not_asked_of_the_first_one_again));
