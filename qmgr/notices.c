@@ -271,7 +271,8 @@ notice_answer(struct peer *p, const struct msg_bounced *b)
 		return;
 	}
 	if (b->err != OK)
-		log_error("%s: neither the sender nor the postmaster can be told what became of it: it is given up: %.*s",
+		log_error("%s: neither the sender nor the postmaster can be told what became of it: it is "
+			  "given up: %.*s",
 		    qid_text(n->id, id), STR_ARG(b->why));
 	forget(n);
 	sched_noticed(qmgr.sched, b->job);
