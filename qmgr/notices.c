@@ -256,7 +256,6 @@ void
 notice_answer(struct peer *p, const struct msg_bounced *b)
 {
 	struct notice *n = find(b->job);
-
 	char id[QID_TEXT];
 
 	if (n == NULL || n->peer != p)
