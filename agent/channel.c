@@ -186,7 +186,7 @@ channel_start(struct service *s, const struct channel_spec *spec)
 	tasks_init(&channel.keeper);
 	wait_init(&channel.retired);
 	if (task_start(&channel.keeper, "qmgr channel", keep, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 }
 
 /* There may be no qmgr just now: what has ended is for the next one to know. */

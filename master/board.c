@@ -74,6 +74,9 @@ board_open(const char *data_directory, int *fd)
 			close(low);
 	} else if (ftruncate(*fd, sizeof(struct board)) < 0) {
 		e = fail_errno("resize %s", buf_cstr(&path));
+	} else if ((errno = posix_fallocate(*fd, 0, sizeof(struct board))) != 0) {
+		/* Rather than SIGBUS at a page that a full disk has no room for. */
+		e = fail_errno("resize %s", buf_cstr(&path));
 	}
 	buf_free(&path);
 	return e;

@@ -2,13 +2,16 @@
 #include "master/master.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
 
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { FULL_WARNING_PAUSE = 1000, UNLIMITED = BOARD_SLOTS, SOLITARY_DRAIN = 30, SLACK = 5 };
+enum { FULL_WARNING_PAUSE = 1000, UNLIMITED = BOARD_SLOTS, SOLITARY_DRAIN = 30, SLACK = 5, BRIEF = 4 };
 
 struct crew *
 crew_new(const struct table_entry *e)
@@ -97,13 +100,19 @@ worker_retire(struct worker *w)
 	child_say(w, 'Q');
 }
 
+/* Whatever is short may be there again in a moment. */
+static int
+brief(const struct master *m)
+{
+	return m->params.service_throttle_time < BRIEF ? (int)m->params.service_throttle_time : BRIEF;
+}
+
 static bool
 start_one(struct master *m, struct crew *c, struct time now)
 {
 	if (child_start(m, c))
 		return true;
-	/* Whatever is short may be there again in a moment. */
-	throttle_died(&c->throttle, now, now, (int)m->params.service_throttle_time);
+	throttle_died(&c->throttle, now, now, brief(m));
 	return false;
 }
 
@@ -226,11 +235,22 @@ fail_start(struct master *m, const struct worker *w)
 		    w->path, words[0] ? ": " : "; see the log", words);
 }
 
+/* Did it die for want of memory, processes, descriptors or the like, and not of itself?  The kernel kills when memory
+ * is short; and what has started with these very settings before can do it again. */
+static bool
+is_starved(const struct crew *c, const struct worker *w, int status)
+{
+	return (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
+	    (WIFEXITED(status) && WEXITSTATUS(status) == EX_TEMPFAIL) ||
+	    (!w->ready && c->worked == w->generation);
+}
+
 void
-crew_died(struct master *m, struct worker *w, bool abnormal)
+crew_died(struct master *m, struct worker *w, int status)
 {
 	struct crew *c = w->crew;
-	int ceiling = (int)m->params.service_throttle_time;
+	bool abnormal = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
+	int ceiling = is_starved(c, w, status) ? brief(m) : (int)m->params.service_throttle_time;
 
 	if (w->leaving || m->state == STOPPING)
 		return;

@@ -191,6 +191,20 @@ tend(struct master *m)
 	}
 }
 
+/* Without memory, or with more descriptors than we may have by now, nobody can tell which have something to say: then
+ * all are asked. */
+static void
+wait_for_news(int milliseconds)
+{
+	if (poll(turn.fds, turn.n, milliseconds) >= 0 || errno == EINTR)
+		return;
+	if (errno != ENOMEM && errno != EAGAIN && errno != EINVAL)
+		log_fatal("poll: %s", strerror(errno));
+	nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
+	for (nfds_t i = 0; i < turn.n; i++)
+		turn.fds[i].revents = POLLIN;
+}
+
 void
 loop_run(struct master *m)
 {
@@ -202,12 +216,7 @@ loop_run(struct master *m)
 		turn.n = 0;
 		turn.fds[turn.n++] = (struct pollfd){ .fd = m->signal_fd, .events = POLLIN };
 		each_worker(m, add);
-		if (poll(turn.fds, turn.n, m->state == RUNNING ? TURN_MS : BUSY_TURN_MS) < 0) {
-			if (errno != EINTR && errno != ENOMEM && errno != EAGAIN)
-				log_fatal("poll: %s", strerror(errno));
-			if (errno != EINTR)
-				nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
-		}
+		wait_for_news(m->state == RUNNING ? TURN_MS : BUSY_TURN_MS);
 		/* Before the signals: they may bury a worker. */
 		for (nfds_t i = 1; i < turn.n; i++)
 			if (turn.fds[i].revents)

@@ -48,6 +48,7 @@ struct crew {
 	size_t                    nlisteners;
 	struct list               workers;
 	struct throttle           throttle;
+	unsigned                  worked;              /* the last generation of which one was ready; 0: none */
 	size_t                    base, limit;         /* processes: kept at least, started at most */
 	unsigned                  stalled;             /* checks in a row */
 	bool                      wants_extra;         /* stalled: one more, even above the limit */
@@ -106,7 +107,7 @@ void     crew_free(struct crew **c);                   /* it has no workers */
 struct crew *crew_find(struct master *m, const char *identity);
 void     crew_tend(struct master *m, struct crew *c, struct time now); /* start, replace, retire */
 bool     crew_is_ready(const struct crew *c);          /* as many as should be are ready, none is outdated */
-void     crew_died(struct master *m, struct worker *w, bool abnormal); /* w is still listed */
+void     crew_died(struct master *m, struct worker *w, int status);    /* of waitpid(); w is still listed */
 void     worker_retire(struct worker *w);              /* 'Q' */
 
 /* -- watch.c: workers that do not do their work -- */

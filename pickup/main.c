@@ -133,7 +133,7 @@ run(struct service *s)
 		log_fatal("%s", err_why());
 	work.pickup.notices = notices_start(work.pickup.intake);
 	if (task_start(&looker, "look", look, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 	service_ready();
 	service_wait(PHASE_RUN);
 	tasks_stop(&looker);

@@ -7,7 +7,10 @@
 #include "mail/header.h"
 #include "util/log.h"
 
-enum { TEXT_MAX = 256 << 10 };                         /* of a piece with its line ends made whole */
+enum {
+	TEXT_MAX = 256 << 10,                          /* of a piece with its line ends made whole */
+	SPACE_WARNING_PAUSE = 10,                      /* seconds */
+};
 
 /* A message on its way. */
 struct taking {
@@ -140,6 +143,20 @@ give_back(struct taking *t)
 		log_warn("%s: %s", t->qid, err_why());
 }
 
+/* A full disk is the same for all that wait. */
+static void
+warn_waits(const struct taking *t, enum err e)
+{
+	static struct time next;
+	struct time now = time_now();
+
+	if (e == E_NOSPACE && time_before(now, next))
+		return;
+	if (e == E_NOSPACE)
+		next = time_after(now, SPACE_WARNING_PAUSE);
+	log_warn("%s: mail of user %u waits in maildrop: %s", t->qid, (unsigned)t->d.uid, err_why());
+}
+
 static WAITS bool
 take_open(struct taking *t)
 {
@@ -154,8 +171,7 @@ take_open(struct taking *t)
 	if (e == E_TOOBIG)
 		give_back(t);
 	else if (e != OK)
-		log_warn("%s: mail of user %u waits in maildrop: %s", t->qid, (unsigned)t->d.uid,
-		    err_why());
+		warn_waits(t, e);
 	else if (task_offload(remove_drop, t) != OK)
 		log_warn("%s: taken in, and will be once more: %s", t->qid, err_why());
 	header_scan_fini(&t->header);

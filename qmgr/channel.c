@@ -261,5 +261,5 @@ channels_start(void)
 	for (size_t i = 0; i < qmgr.service->nlisten; i++)
 		if (task_start(&qmgr.tasks, "accept", accept_peers, &qmgr.service->listen[i]) ==
 		    NULL)
-			log_fatal("no memory for a task");
+			log_starved("no memory for a task");
 }

@@ -175,10 +175,10 @@ done(struct batch_item *item)
 		if (!failed && j->from == SPOOL_HOLD)
 			log_info_as("postsuper", "%s: released from hold", id);
 	} else if (j->work == WORK_REMOVE && !failed) {
+		gone_end(j->id);
 		log_info("%s: removed", id);
 	} else if (j->work == WORK_REMOVE) {
 		/* What was delivered must not be found again by a sweep, nor stay for ever. */
-		gone_note(j->id, true);
 		if (task_start(&qmgr.tasks, "remove again", try_later, j))
 			return;
 	}
@@ -303,8 +303,7 @@ disk_move(uint64_t id, enum spool_dir from, enum spool_dir to)
 void
 disk_remove(uint64_t id, enum spool_dir d)
 {
-	if (qmgr.readers > 0)
-		gone_note(id, false);
+	gone_note(id);
 	qmgr.disk_busy++;
 	fifo_push(&finished.ids[d], id);
 	if (finished.n++ == 0)
@@ -321,7 +320,7 @@ disk_start(void)
 	wait_init(&finished.many);
 	if (task_start(&qmgr.tasks, "remove", gather, NULL) == NULL ||
 	    task_start(&qmgr.tasks, "tidy", keep_tidy, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 	for (int i = 0; i < DISK_LANES; i++)
 		qmgr.disk[i] = batch_new(run, qmgr.spool, 1, BATCH);
 }

@@ -171,13 +171,12 @@ enter_view(const struct spool_view *v)
 	free(rcpts);
 }
 
-/* -- removed ids that a reader of the disk may have seen before: they must not come back to life --
- */
+/* -- removed ids that a reader of the disk may have seen before, or may yet see while their files wait to
+ * be removed: they must not come back to life -- */
 struct gone {
 	struct map_node node;
 	struct list link;
 	uint64_t id;
-	bool stuck; /* its file cannot be removed */
 };
 
 static struct gone *
@@ -188,18 +187,37 @@ gone_find(uint64_t id)
 	return n ? container_of(n, struct gone, node) : NULL;
 }
 
+static void
+gone_free(struct gone *g)
+{
+	list_remove(&g->link);
+	map_del(&qmgr.gone, &g->node);
+	free(g);
+}
+
 void
-gone_note(uint64_t id, bool stuck)
+gone_note(uint64_t id)
 {
 	struct gone *g = gone_find(id);
 
-	if (g == NULL) {
-		g = mem_new(sizeof *g);
-		g->id = id;
-		map_put(&qmgr.gone, (struct str){ (const char *)&g->id, sizeof g->id }, &g->node);
-		list_push(&qmgr.gone_list, &g->link);
-	}
-	g->stuck = stuck;
+	if (g)
+		return;
+	g = mem_new(sizeof *g);
+	g->id = id;
+	list_init(&g->link);
+	map_put(&qmgr.gone, (struct str){ (const char *)&g->id, sizeof g->id }, &g->node);
+}
+
+void
+gone_end(uint64_t id)
+{
+	struct gone *g = gone_find(id);
+
+	if (g == NULL)
+		return;
+	list_push(&qmgr.gone_list, &g->link);
+	if (qmgr.readers == 0)
+		gone_free(g);
 }
 
 bool
@@ -213,11 +231,6 @@ gone_clear(void)
 {
 	if (qmgr.readers > 0)
 		return;
-	LIST_EACH (&qmgr.gone_list, g, struct gone, link) {
-		if (g->stuck)
-			continue;
-		list_remove(&g->link);
-		map_del(&qmgr.gone, &g->node);
-		free(g);
-	}
+	LIST_EACH (&qmgr.gone_list, g, struct gone, link)
+		gone_free(g);
 }

@@ -379,7 +379,7 @@ late_start(void)
 	if (all_told(&who))
 		open_gate();
 	else if (task_start(&qmgr.tasks, "late", watch, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 }
 
 enum err

@@ -109,6 +109,18 @@ wind_up(void)
 	    service_deadline().ns == INT64_MAX ? time_now() : service_deadline(), GRACE_MS));
 }
 
+/* Delivering is what frees a full disk, so that is no reason not to. */
+static void
+try_spool(void)
+{
+	enum err e = spool_self_test(qmgr.spool);
+
+	if (e == E_NOSPACE)
+		log_warn("the spool is used without having been tried: %s", err_why());
+	else if (e != OK)
+		log_fatal("%s", err_why());
+}
+
 static void
 run(struct service *s)
 {
@@ -126,13 +138,14 @@ run(struct service *s)
 	qid_setup((unsigned)s->params.queue_id_node, s->slot);
 	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), false,
 		&qmgr.spool) != OK ||
-	    spool_lock(qmgr.spool) != OK || spool_self_test(qmgr.spool) != OK)
+	    spool_lock(qmgr.spool) != OK)
 		log_fatal("%s", err_why());
+	try_spool();
 	disk_start();
 	routes_open();
 	routes_start();
 	if (task_start(&qmgr.tasks, "schedule", schedule, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 	late_start();
 	scan_start();
 	channels_start();

@@ -63,8 +63,8 @@ struct qmgr {
 	struct wait disk_idle;
 	unsigned readers; /* scans and sweeps under way */
 	bool overflow; /* some messages wait in the spool until there is room for them */
-	struct map gone;  /* ids removed meanwhile, which they must not bring back */
-	struct list gone_list;
+	struct map gone;  /* ids being removed, or removed meanwhile, which they must not bring back */
+	struct list gone_list; /* those removed meanwhile */
 	bool rebuilt; /* all that was in the spool at the start is known */
 	struct wait more_read; /* some more of that, or all, has been entered */
 	unsigned strangers; /* channels of those who are not ours */
@@ -112,7 +112,8 @@ enum err outcomes_take(struct str list, struct msg_outcome **v, size_t *n) MUST_
 WAITS enum err enter_notice(const struct msg_entered *e) MUST_USE;   /* E_IPC: malformed */
 WAITS void enter_view(const struct spool_view *v);
 bool gone_recently(uint64_t id);
-void gone_note(uint64_t id, bool stuck);                /* stuck: as long as this process lives */
+void gone_note(uint64_t id);                            /* its removal begins */
+void gone_end(uint64_t id);                             /* its file is gone */
 void gone_clear(void);                                 /* unless somebody still reads */
 
 /* route.c: where mail goes, by mail/route.h. */

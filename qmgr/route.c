@@ -291,5 +291,5 @@ routes_start(void)
 {
 	wait_init(&routes.more);
 	if (task_start(&qmgr.tasks, "route", run_again, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading the spool: all of it at the start, while mail is already taken and delivered, and from
  * time to time what nobody told us of (docs/SPOOL.md, rule 7). */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,7 +147,7 @@ read_with(enum err (*read_some)(void *arg), void *arg)
 	found.all = false;
 	qmgr.readers++;
 	if (task_start(&entering, "enter", enter_found, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 	e = task_offload(read_some, arg);
 	if (e != OK)
 		log_error("reading the queue: %s", err_why());
@@ -309,10 +310,10 @@ void
 scan_start(void)
 {
 	if ((found.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0 || task_fd_add(found.fd) != OK)
-		log_fatal("eventfd");
+		log_starved("eventfd: %s", strerror(errno));
 	wait_init(&qmgr.sweep);
 	qmgr.loaded_by = TIME_NEVER;
 	wait_init(&qmgr.more_read);
 	if (task_start(&qmgr.tasks, "read spool", read_spool, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 }

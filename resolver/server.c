@@ -367,10 +367,10 @@ server_run(struct service *s)
 		log_fatal("%s", err_why());
 	if (task_start(&own, "results", results_task, NULL) == NULL ||
 	    task_start(&own, "deadlines", deadline_task, NULL) == NULL)
-		log_fatal("no memory for tasks");
+		log_starved("no memory for tasks");
 	for (size_t i = 0; i < s->nlisten; i++) {
 		if (task_start(&listeners, "listener", accept_task, &s->listen[i]) == NULL)
-			log_fatal("no memory for tasks");
+			log_starved("no memory for tasks");
 	}
 	service_ready();
 	service_wait(PHASE_RUN);

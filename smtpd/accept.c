@@ -108,6 +108,6 @@ accept_start(struct smtpd *smtpd, struct tasks *g)
 		setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 		setsockopt(a->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){ 0 }, sizeof(int));
 		if (task_start(g, "accept", accept_clients, a) == NULL)
-			log_fatal("no memory for a task");
+			log_starved("no memory for a task");
 	}
 }

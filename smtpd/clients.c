@@ -32,9 +32,26 @@ struct clients {
 	struct shared        *shared;
 };
 
+/* An empty table, in place of that of who had this slot before us.  To write to a page that a full disk has no room for
+ * would be death by SIGBUS. */
+static bool
+make_room(struct shared *s, int fd, unsigned slot)
+{
+	const off_t size = (off_t)sizeof s->table[slot];
+	bool empty = madvise(s->table[slot], sizeof s->table[slot], MADV_REMOVE) == 0;
+	int error = posix_fallocate(fd, 0, (off_t)sizeof s->owner);
+
+	if (error == 0)
+		error = posix_fallocate(fd, (off_t)offsetof(struct shared, table) + slot * size, size);
+	if (error == 0 && !empty)
+		memset(s->table[slot], 0, sizeof s->table[slot]);
+	errno = error;
+	return error == 0;
+}
+
 /* An anonymous one when there is no file: then we see our own sessions only. */
 static struct shared *
-map(const char *dir)
+map(const char *dir, unsigned slot)
 {
 	struct buf path = BUF(0);
 	void *p = MAP_FAILED;
@@ -44,6 +61,13 @@ map(const char *dir)
 	fd = open(buf_cstr(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && ftruncate(fd, sizeof(struct shared)) == 0)
 		p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p != MAP_FAILED && !make_room(p, fd, slot)) {
+		int error = errno;
+
+		munmap(p, sizeof(struct shared));
+		errno = error;
+		p = MAP_FAILED;
+	}
 	if (p == MAP_FAILED)
 		log_warn("%s: %s: sessions are counted for this process alone", buf_cstr(&path), strerror(errno));
 	if (fd >= 0)
@@ -63,10 +87,7 @@ clients_open(const struct service *s)
 	struct clients *c = mem_new(sizeof *c);
 
 	c->service = s;
-	c->shared = map(s->params.data_directory);
-	/* Give back the pages of who had this slot before us. */
-	if (madvise(c->shared->table[s->slot], sizeof c->shared->table[s->slot], MADV_REMOVE) != 0)
-		memset(c->shared->table[s->slot], 0, sizeof c->shared->table[s->slot]);
+	c->shared = map(s->params.data_directory, s->slot);
 	atomic_store(&c->shared->owner[s->slot], (int32_t)getpid());
 	return c;
 }

@@ -8,6 +8,7 @@
 enum {
 	RCPT_TEXT_MAX = 64 << 20,
 	DUPLICATES_MAX = 1000,                         /* recipients among which duplicates are looked for */
+	SPACE_WARNING_PAUSE = 10,                      /* seconds */
 };
 
 static void
@@ -18,6 +19,19 @@ log_bad_syntax(const struct session *s, const char *verb, struct str arg)
 	ENSURE(buf_add_clean(&text, str_sub(arg, 0, 100)));
 	log_warn("Illegal address syntax from %s in %s command: %s", s->from, verb, buf_cstr(&text));
 	buf_free(&text);
+}
+
+/* Each client that is turned away has a line of its own; this one is for who can do something about it. */
+static void
+warn_no_space(void)
+{
+	static struct time next;
+	struct time now = time_now();
+
+	if (time_before(now, next))
+		return;
+	next = time_after(now, SPACE_WARNING_PAUSE);
+	log_warn("not enough free space in mail queue: %s", err_why());
 }
 
 static enum reply_id
@@ -31,7 +45,7 @@ check_size(const struct session *s, uint64_t size)
 	case OK:
 		return SAY_OK;
 	case E_NOSPACE:
-		log_warn("not enough free space in mail queue: %s", err_why());
+		warn_no_space();
 		return SAY_NO_SPACE;
 	default:
 		log_warn("free space in mail queue: %s", err_why());

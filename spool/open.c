@@ -220,6 +220,19 @@ spool_tidy(struct spool *s)
 		redo_replay(s);
 }
 
+/* More than anybody can take in a second. */
+static bool
+is_ample(const struct statvfs *v, uint64_t minfree, uint64_t minfree_inodes)
+{
+	const uint64_t bytes = 1 << 30, inodes = 50000;
+	uint64_t have, want;
+
+	if (__builtin_mul_overflow(v->f_bavail, v->f_frsize, &have))
+		have = UINT64_MAX;
+	return !__builtin_add_overflow(minfree, bytes, &want) && have >= want &&
+	    (v->f_files == 0 || (!__builtin_add_overflow(minfree_inodes, inodes, &want) && v->f_favail >= want));
+}
+
 enum err
 spool_space(struct spool *s, uint64_t size, uint64_t minfree, uint64_t minfree_inodes)
 {
@@ -233,7 +246,7 @@ spool_space(struct spool *s, uint64_t size, uint64_t minfree, uint64_t minfree_i
 		if (fstatvfs(s->root, &s->space) != 0)
 			e = fail_errno("statvfs %s", s->path);
 		else
-			s->space_until = time_after(now, 1);
+			s->space_until = is_ample(&s->space, minfree, minfree_inodes) ? time_after(now, 1) : now;
 	}
 	v = s->space;
 	pthread_mutex_unlock(&s->mutex);

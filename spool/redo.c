@@ -38,6 +38,8 @@ close_log(struct redo *r)
 	if (r->root >= 0)
 		close(r->root);
 	r->fd = r->root = -1;
+	r->at = REDO_HEAD;
+	r->unsynced = false;
 	atomic_store(&r->dirty, false);
 }
 
@@ -123,8 +125,9 @@ give_up(struct spool *s, struct redo *r)
 	char path[SPOOL_PATH + sizeof r->name];
 	bool safe;
 
-	log_error("redo log: %s: messages are made durable one by one from now on", err_why());
-	r->off = true;
+	log_error("redo log: %s: messages are made durable one by one for the next %d seconds", err_why(),
+	    (int)REDO_PAUSE);
+	r->off_until = time_after(time_now(), REDO_PAUSE);
 	atomic_store(&r->dirty, false);
 	if (r->fd < 0) {
 		close_log(r);
@@ -137,6 +140,7 @@ give_up(struct spool *s, struct redo *r)
 	safe = r->at == REDO_HEAD || (!r->unsynced && sys_syncfs(r->root) == 0) || redo_rewrite(s, r->fd) == OK;
 	if (!safe) {
 		log_error("%s: messages that were accepted may not be durable: %s; it is kept", path, err_why());
+		r->off = true;
 		return;                                /* open, hence locked, for as long as we live */
 	}
 	if (sys_unlinkat(s->root, path, 0) != 0 || spool_sync_dir(s, SPOOL_REDO) != OK)
@@ -262,7 +266,7 @@ redo_write(struct spool *s, struct redo *r, struct list *entries)
 	LIST_EACH(entries, e, struct entry, item.link)
 		n += is_for_log(e);
 	pthread_mutex_lock(&r->lock);
-	if (n > 0 && is_busy(r, n) && !r->off) {
+	if (n > 0 && is_busy(r, n) && !r->off && !time_before(time_now(), r->off_until)) {
 		enum err failed = append(s, r, entries);
 
 		if (failed != OK)

@@ -31,6 +31,7 @@ enum {
 	REDO_MESSAGE_MAX = 32 << 10,                   /* larger ones are not written twice */
 	REDO_BUSY = 16,                                /* messages a second from which on a log pays */
 	REDO_CHECKPOINT_MS = 2000,
+	REDO_PAUSE = 60,                               /* seconds without a log when the disk failed, or was full */
 };
 
 #define REDO_HEADER(F) F(u32, magic) F(u32, version) F(u32, crc)
@@ -51,7 +52,8 @@ struct redo {
 	int             root;                          /* for syncfs, opened before the first record: see struct lane */
 	char            name[40];
 	uint64_t        generation, at;                /* at: where the next record goes */
-	bool            off;                           /* the disk failed: never again */
+	bool            off;                           /* the disk failed, and the log is needed still: never again */
+	struct time     off_until;                     /* the disk failed */
 	bool            unsynced;                      /* it failed in a checkpoint */
 	_Atomic bool    dirty;                         /* it holds records */
 	int64_t         second;                        /* of the count */

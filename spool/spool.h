@@ -99,8 +99,8 @@ enum err spool_self_test(struct spool *s) MUST_USE;
 enum err spool_lock(struct spool *s) MUST_USE;
 /* Who holds the lock looks every few seconds whether a process died and left a redo log behind.  Blocks. */
 void     spool_tidy(struct spool *s);
-/* Is there room for a message of `size` bytes, leaving minfree bytes and minfree inodes?  E_NOSPACE.  Looks at the disk at most
- * once a second. */
+/* Is there room for a message of `size` bytes, leaving minfree bytes and minfree inodes?  E_NOSPACE.  While there is plenty the
+ * disk is looked at once a second. */
 enum err spool_space(struct spool *s, uint64_t size, uint64_t minfree, uint64_t minfree_inodes) MUST_USE;
 
 /* -- entering a message (smtpd, bounce, pickup) -- */

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -263,6 +264,18 @@ log_fatal(const char *fmt, ...)
 	va_end(ap);
 	log_close();
 	exit(1);
+}
+
+void
+log_starved(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vlog(LOG_L_FATAL, fmt, ap);
+	va_end(ap);
+	log_close();
+	exit(EX_TEMPFAIL);
 }
 
 void

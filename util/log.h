@@ -39,6 +39,8 @@ void log_info_as(const char *prog, const char *fmt, ...) __attribute__((format(p
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Say why and exit(1) / abort(). */
 void log_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+/* The same for want of memory, threads or descriptors; exit status 75 (EX_TEMPFAIL): the program itself is well. */
+void log_starved(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 void log_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* Write the ring out directly; async-signal-safe.  Installed for SIGSEGV, SIGBUS, SIGABRT by log_open(). */
 void log_crash(void);

@@ -4,18 +4,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
-/* No log here: the log may be what ran out.  abort() lets the crash handler write what it still holds. */
+#include "util/log.h"
+
+/* Of the log only what needs no memory.  The status tells master that nothing is wrong with the program. */
 static void __attribute__((noreturn))
 out_of_memory(void)
 {
-	static const char words[] = "out of memory\n";
-
-	if (write(STDERR_FILENO, words, sizeof words - 1) < 0)
-		abort();
-	abort();
+	log_last_words("out of memory");
+	log_crash();
+	_exit(EX_TEMPFAIL);
 }
 
 static bool patient;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mem.h - allocation that does not return NULL.  Out of memory is impossible trouble: the process
- * dies, master restarts it, the spool recovers.  What outsiders can make large is bounded elsewhere. */
+ * dies (exit status 75, EX_TEMPFAIL), master restarts it, the spool recovers.  What outsiders can make large is bounded elsewhere. */
 #ifndef UTIL_MEM_H
 #define UTIL_MEM_H
 

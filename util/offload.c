@@ -109,7 +109,7 @@ offload_staff(void)
 	short_of = off.queued > off.idle;
 	pthread_mutex_unlock(&off.lock);
 	if (short_of && !add_helper() && off.n == 0)
-		log_panic("cannot start a helper thread");
+		log_starved("cannot start a helper thread");
 }
 
 void

@@ -328,7 +328,11 @@ def test_a_full_disk_is_a_452_and_the_connection_lives():
         S: 452 4.3.1 Insufficient system storage
         C: NOOP
         S: 250 2.0.0 Ok
+        C: MAIL FROM:<b@b.test>
+        S: 452 4.3.1 Insufficient system storage
     """)
+    m.wait_log("NOQUEUE: reject: MAIL .* 452 4.3.1", 2)
+    assert m.log().count("not enough free space in mail queue") == 1
 
 
 def test_failing_disk_calls_never_earn_a_250():

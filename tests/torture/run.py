@@ -10,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "e2e")]
 import house
 
-SUITES = ("powercut", "faults", "killstorm", "damage", "crowd")
+SUITES = ("powercut", "faults", "killstorm", "damage", "crowd", "exhaust")
 
 
 def table(rows):

@@ -114,19 +114,27 @@ a_file_read_just_before_its_removal_does_not_come_back(void)
 	struct spool_view v = { .msg = { .id = 5, .dir = SPOOL_INCOMING, .rcpts = &to, .nrcpts = 1 }, .progress = &p };
 
 	up();
-	gone_note(5, false);
-	enter_view(&v);
-	CHECK(sched_find(w.s, 5) == NULL && w.removed == 0);
+	/* As long as its file is there, which may be for ever; whoever begins to read meanwhile would see it. */
+	gone_note(5);
 	gone_clear();
 	enter_view(&v);
-	CHECK(sched_find(w.s, 5) != NULL);
-	/* One whose file cannot be removed must never be delivered again. */
-	sched_forget(w.s, sched_find(w.s, 5));
-	gone_note(5, true);
+	CHECK(sched_find(w.s, 5) == NULL && w.removed == 0);
+	/* Then as long as somebody who has read it before may come with it. */
+	qmgr.readers++;
+	gone_end(5);
 	gone_clear();
 	enter_view(&v);
 	CHECK(sched_find(w.s, 5) == NULL);
-	gone_note(5, false);
+	qmgr.readers--;
+	gone_clear();
+	enter_view(&v);
+	CHECK(sched_find(w.s, 5) != NULL);
+	/* When nobody reads, only until its file is gone. */
+	sched_forget(w.s, sched_find(w.s, 5));
+	gone_note(5);
+	gone_end(5);
+	enter_view(&v);
+	CHECK(sched_find(w.s, 5) != NULL);
 	down();
 }
 

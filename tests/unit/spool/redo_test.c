@@ -381,6 +381,25 @@ r10_5_a_disk_that_fails_costs_nothing_that_was_acknowledged(void)
 	CHECK(refused > 0);
 }
 
+/* A disk that was full keeps a log again, once some time has passed. */
+static void
+r10_5_a_log_that_was_given_up_is_taken_up_again(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+
+	faults("unit:fdatasync:1:ENOSPC");
+	(void)crowd(s);
+	faults(NULL);
+	CHECK(logs_in(s) == 0);
+	(void)crowd(s);
+	CHECK(logs_in(s) == 0);
+	for (int i = 0; i < LANES; i++)
+		s->lanes[i].redo.off_until = time_now();
+	(void)crowd(s);
+	CHECK(was_logged(s) && logs_in(s) > 0);
+	spool_down(&s);
+}
+
 /* The checkpoint fails, and so does writing again: the log outlives its process, and is believed by whoever comes next. */
 static void
 r10_5_a_log_whose_files_could_not_be_made_durable_is_kept(void)
@@ -430,5 +449,5 @@ SUITE(redo, TASK_TEST(r10_1_what_was_acknowledged_is_put_back_whatever_a_crash_m
     TASK_TEST(r10_6_half_a_note_is_none_and_old_messages_need_none),
     TASK_TEST(r10_4_no_record_is_believed_behind_a_damaged_one),
     TASK_TEST(r10_5_a_disk_that_fails_costs_nothing_that_was_acknowledged),
-    TASK_TEST(r10_5_a_log_whose_files_could_not_be_made_durable_is_kept),
+    TASK_TEST(r10_5_a_log_that_was_given_up_is_taken_up_again), TASK_TEST(r10_5_a_log_whose_files_could_not_be_made_durable_is_kept),
     TASK_TEST(r10_7_a_quiet_spool_keeps_no_log));

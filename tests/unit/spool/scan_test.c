@@ -271,6 +271,9 @@ r8_2_a_spool_that_fails_its_self_test_is_refused_with_the_reason(void)
 		faults(NULL);
 		CHECK(strstr(err_why(), scratch) && strstr(err_why(), "Input/output error"));
 	}
+	faults("unit:mkdir:1:ENOSPC");
+	CHECK(spool_self_test(s) == E_NOSPACE && strstr(err_why(), "does not do") == NULL);
+	faults(NULL);
 	CHECK(spool_self_test(s) == OK);
 	spool_down(&s);
 }
@@ -285,6 +288,18 @@ r3_5_room_is_asked_for_before_it_is_needed(void)
 	CHECK(spool_space(s, 1000, (uint64_t)1 << 62, 0) == E_NOSPACE);
 	CHECK(spool_space(s, UINT64_MAX, 0, 0) == E_NOSPACE);
 	CHECK(s->space.f_files == 0 || spool_space(s, 0, 0, UINT64_MAX) == E_NOSPACE);
+	spool_down(&s);
+}
+
+/* With little left what was seen a moment ago tells nothing. */
+static void
+r3_5_the_less_there_is_the_more_often_it_is_looked_at(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+
+	CHECK(spool_space(s, 0, (uint64_t)1 << 62, 0) == E_NOSPACE);
+	s->space.f_bavail = 0;
+	CHECK(spool_space(s, 1000, 1000, 0) == OK);
 	spool_down(&s);
 }
 
@@ -321,4 +336,5 @@ SUITE(scan, TASK_TEST(r7_1_a_scan_calls_for_each_message_once), TASK_TEST(ids_co
     TASK_TEST(r8_3_a_message_is_in_one_place_after_each_move), TASK_TEST(r8_3_a_move_never_replaces_a_message),
     TASK_TEST(r8_3_a_move_that_fails_leaves_the_message_where_it_was), TEST(r8_1_one_process_has_the_lock),
     TEST(r8_2_a_spool_that_fails_its_self_test_is_refused_with_the_reason),
+    TEST(r3_5_the_less_there_is_the_more_often_it_is_looked_at),
     TEST(r3_5_room_is_asked_for_before_it_is_needed), TEST(opening_makes_what_is_missing));

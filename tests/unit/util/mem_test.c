@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "tests/unit/check.h"
@@ -50,7 +51,7 @@ too_much_memory_is_death(void)
 		_exit(p == NULL); /* not reached */
 	}
 	CHECK(waitpid(pid, &status, 0) == pid);
-	CHECK(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == EX_TEMPFAIL);
 }
 
 static void
