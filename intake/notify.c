@@ -97,7 +97,7 @@ notify_start(const struct service *s, const char *role, struct tasks *g)
 	n->rcpts = BUF(NOTICE_MAX);
 	n->body = BUF(NOTICE_MAX);
 	if (task_start(g, "notify", keep_channel, n) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 	return n;
 }
 

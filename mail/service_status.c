@@ -243,8 +243,8 @@ status_start(struct tasks *g)
 		if (task_fd_add(status.fd) != OK)
 			log_fatal("status channel: %s", err_why());
 		if (task_start(g, "status", listen_to_master, NULL) == NULL)
-			log_fatal("no memory for a task");
+			log_starved("no memory for a task");
 	}
 	if (task_start(g, "signals", listen_to_signals, NULL) == NULL)
-		log_fatal("no memory for a task");
+		log_starved("no memory for a task");
 }
