@@ -31,7 +31,7 @@ static const char base[] =
     "close_range lseek fstat stat lstat newfstatat statx statfs fstatfs fadvise64 open "
     "openat access faccessat faccessat2 readlink readlinkat getdents getdents64 getcwd "
     "chdir fchdir umask fcntl flock dup dup2 dup3 pipe pipe2 eventfd2 signalfd4 "
-    "epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 poll ppoll select "
+    "epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 poll ppoll select "
     "pselect6 timerfd_create timerfd_settime timerfd_gettime inotify_init1 "
     "inotify_add_watch inotify_rm_watch futex futex_waitv munmap mremap madvise brk "
     "membarrier msync mincore exit exit_group rt_sigaction rt_sigprocmask rt_sigreturn "

@@ -90,6 +90,10 @@ class Postroad:
             assert p.returncode == 0, f"{' '.join(cmd)}: exit {p.returncode}: {p.stdout}{p.stderr}"
         return p.stdout
 
+    def begin(self, *args):
+        """A command that is not waited for."""
+        return subprocess.Popen([f"{BIN}/postroad", "-c", self.dir, *args], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def start(self): self.run("start")
     def stop(self, check=True): self.run("stop", check=check)
     def reload(self): self.run("reload")

@@ -51,9 +51,11 @@ def test_a_fault_while_a_process_starts():
     if sanitized():
         return
     w = faults.World()
-    for role, call, error, onwards in [("smtpd", "recvmsg", "ECONNRESET", False), ("bounce", "fstat", "ENOMEM", True)]:
-        steps, bad = w.cell(role, True, call, error, onwards, 1)
-        assert steps == 1 and not bad, f"{role} {call} {error}: {bad}"
+    for role, call, error, onwards, most in [("smtpd", "recvmsg", "ECONNRESET", False, 1), ("bounce", "fstat", "ENOMEM", True, 1),
+                                             ("resolver", "epoll_create1", "EMFILE", False, 2), ("master", "fork", "EAGAIN", False, 2),
+                                             ("master", "calloc", "ENOMEM", True, 1)]:
+        steps, bad = w.cell(role, True, call, error, onwards, most)
+        assert steps == most and not bad, f"{role} {call} {error}: {bad}"
 
 
 def test_a_resolver_whose_library_is_deaf_makes_way_for_another():
