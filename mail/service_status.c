@@ -201,7 +201,7 @@ listen_to_master(void *arg)
 			break;
 		/* Only the end of the channel says that master is gone: for any other trouble the sockets that all
 		 * share must not be shut down. */
-		if (errno == EAGAIN ? task_wait_fd(status.fd, FD_READ, TIME_NEVER) != OK :
+		if (errno == EAGAIN ? task_listen_fd(status.fd) != OK :
 		    task_sleep(time_after_ms(time_now(), RETRY_MS)) != OK)
 			return;
 	}
@@ -229,7 +229,7 @@ listen_to_signals(void *arg)
 	for (;;) {
 		if (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
 			enter(PHASE_HURRY, false);
-		else if (task_wait_fd(fd, FD_READ, TIME_NEVER) != OK)
+		else if (task_listen_fd(fd) != OK)
 			break;
 	}
 	task_fd_del(fd);

@@ -99,7 +99,10 @@ wait_for_more(int fd)
 			break;
 	}
 	free(events);
-	return any || e == E_TIMEOUT ? OK : e;
+	if (any || e == E_TIMEOUT)
+		return OK;
+	/* Not told of new files while the kernel has no memory for it: they are looked for. */
+	return e == E_STOPPED ? e : task_sleep(time_after(time_now(), AGAIN_SECONDS));
 }
 
 static void

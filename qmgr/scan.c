@@ -110,7 +110,7 @@ enter_found(void *arg)
 	while (!task_stopping() && !found_all()) {
 		uint64_t n;
 
-		if (task_wait_fd(found.fd, FD_READ, TIME_NEVER) != OK)
+		if (task_listen_fd(found.fd) != OK)
 			break;
 		(void)!read(found.fd, &n, sizeof n);
 		while (enter_some() > 0)

@@ -289,7 +289,7 @@ results_task(void *arg)
 
 		if (rc != 0)
 			log_fatal("libunbound: %s", ub_strerror(rc));
-	} while (task_wait_fd(fd, FD_READ, TIME_NEVER) == OK);
+	} while (task_listen_fd(fd) == OK);
 }
 
 static void

@@ -18,7 +18,7 @@
 #include "util/loop.h"
 
 enum kind { FD_NONE, FD_EDGE, FD_SHARED };
-enum { EVENTS = 256 };
+enum { EVENTS = 256, LISTEN_AGAIN_MS = 50 };
 
 struct slot {
 	struct fd_wait *waiter[2];                     /* reading, writing */
@@ -204,6 +204,16 @@ task_wait_fd(int fd, int direction, struct time deadline)
 	TRY(fd_ask(fd, direction, &w));
 	e = loop_wait(deadline, true);
 	fd_withdraw(fd, direction, &w);
+	return e;
+}
+
+enum err
+task_listen_fd(int fd)
+{
+	enum err e;
+
+	while ((e = task_wait_fd(fd, FD_READ, TIME_NEVER)) != OK && e != E_STOPPED && e != E_EOF)
+		TRY(task_sleep(time_after_ms(time_now(), LISTEN_AGAIN_MS)));
 	return e;
 }
 

@@ -50,6 +50,9 @@ void           task_fd_del(int fd);                    /* before close(); waiter
 /* Wait until fd may be ready.  Edge-triggered: call it after EAGAIN or a short read, never before the first try
  * unless io said so; may wake for nothing. */
 WAITS enum err task_wait_fd(int fd, int direction, struct time deadline) MUST_USE;
+/* For a task that listens as long as its process lives: until fd may be readable.  While the kernel cannot (no memory for it)
+ * it is asked again every 50 ms.  OK, E_STOPPED, or E_EOF after task_fd_del(). */
+WAITS enum err task_listen_fd(int fd) MUST_USE;
 
 /* Waiting for another task: park on a wait; anyone wakes the first or all that are parked there. */
 struct wait { struct list parked; };

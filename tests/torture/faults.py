@@ -299,7 +299,7 @@ class World:
         fired = self.control.fired()
         self.control.disarm()
         began = time.monotonic()
-        if starter.wait() != 0:
+        if starter.wait() != 0 and "master" not in self.m.processes():       # it may live, and could just not say so
             self.m.run("start", check=False)
             if self.m.status != 0:
                 self.bad.append(f"no second start: exit {self.m.status}: {self.m.said[-200:]!r}")

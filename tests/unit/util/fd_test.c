@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/unit/check.h"
+#include "util/fault.h"
 #include "util/task.h"
 
 static struct time soon(int64_t ms) { return time_after_ms(time_now(), ms); }
@@ -149,7 +151,40 @@ a_shared_listener_wakes_who_waits_and_is_left_alone_when_nobody_does(void)
 	close(listener);
 }
 
+static void
+in_listen(void *arg)
+{
+	*(enum err *)arg = task_listen_fd(silent[0]);
+}
+
+static void
+who_listens_for_life_asks_the_kernel_again(void)
+{
+	enum err result = E_IO;
+	struct tasks g;
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, silent) == 0);
+	CHECK(task_fd_add(silent[0]) == OK);
+	setenv("POSTROAD_FAULT", "test:epoll_ctl:1:ENOMEM,test:epoll_ctl:2:ENOMEM", 1);
+	fault_init("test");
+	unsetenv("POSTROAD_FAULT");
+	tasks_init(&g);
+	task_start(&g, "listens", in_listen, &result);
+	task_yield();
+	CHECK(!tasks_empty(&g));
+	CHECK(send(silent[1], "x", 1, 0) == 1);
+	tasks_wait(&g);
+	CHECK(result == OK);
+	fault_init("test");
+	task_start(&g, "listens", in_listen, &result);
+	tasks_stop(&g);
+	CHECK(result == E_STOPPED);
+	task_fd_del(silent[0]);
+	close(silent[0]);
+	close(silent[1]);
+}
+
 SUITE(fd, TASK_TEST(a_stop_ends_each_kind_of_wait_and_all_later_ones),
-    TASK_TEST(descriptors_wake_their_reader),
+    TASK_TEST(descriptors_wake_their_reader), TASK_TEST(who_listens_for_life_asks_the_kernel_again),
     TASK_TEST(taking_a_descriptor_away_ends_the_wait_for_it),
     TASK_TEST(a_shared_listener_wakes_who_waits_and_is_left_alone_when_nobody_does));
