@@ -31,6 +31,8 @@ ERRORS = {
     "fork": ("EAGAIN", "ENOMEM"), "posix_spawn": ("EAGAIN", "ENOMEM"), "pthread_create": ("EAGAIN",), "waitpid": ("EINTR",),
     "inotify_init1": TABLES, "inotify_add_watch": ("ENOSPC", "ENOMEM"), "readdir": ("EIO",),
 }
+for name in ("open", "openat"):
+    ERRORS[f"{name}64"] = ERRORS[name]
 for name in ("socket", "socketpair", "epoll_create1", "eventfd", "signalfd", "fdopendir", "dup2", "dup3"):
     ERRORS[name] = TABLES
 for name in ("mmap", "mprotect", "madvise", "malloc", "calloc", "realloc"):
@@ -45,6 +47,7 @@ ONCE_ONLY = ("EINTR",)                           # a call that is always interru
 ROLES = {
     "smtpd": ("smtp", ("ok",)), "qmgr": ("smtp", ("ok", "no", "later")), "smtp": ("smtp", ("ok", "no")), "bounce": ("smtp", ("no",)),
     "pickup": ("sendmail", ("ok",)), "postdrop": ("sendmail", ("ok",)), "sendmail": ("sendmail", ("ok",)), "local": ("smtp", ("local",)),
+    "deliver": ("smtp", ("local",)),
     "resolver": ("smtp", ("ok",)), "master": ("kill", ("ok",)),
 }
 STARTED = ("smtpd", "qmgr", "smtp", "bounce", "pickup", "local", "resolver", "master")
@@ -59,8 +62,9 @@ class AnyName(dict):
 class Control:
     """The page that the processes look at."""
 
-    def __init__(self):
-        fd, self.path = tempfile.mkstemp(prefix="postroad-fault-")
+    def __init__(self, directory):
+        self.path, self.directory = f"{directory}/page", directory
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         os.truncate(fd, 2 * NAMES_AT)
         os.chmod(self.path, 0o666)
         self.page = mmap.mmap(fd, 2 * NAMES_AT)
@@ -88,7 +92,7 @@ class Control:
 
     def close(self):
         self.disarm()
-        os.unlink(self.path)
+        shutil.rmtree(self.directory)
 
 
 def build_shim():
@@ -98,15 +102,31 @@ def build_shim():
     return path
 
 
+def programs_dir(shim, page):
+    """The programs, and a deliver that takes the library along: it is started with an empty environment."""
+    path = f"{os.path.dirname(shim)}/programs"
+    os.mkdir(path)
+    os.chmod(path, 0o755)
+    for name in os.listdir(house.BIN):
+        if name != "deliver":
+            os.symlink(f"{house.BIN}/{name}", f"{path}/{name}")
+    with open(f"{path}/deliver", "w") as f:
+        f.write(f"#!/bin/sh\nLD_PRELOAD={shim} POSTROAD_TORTURE={page} exec {house.BIN}/deliver\n")
+    os.chmod(f"{path}/deliver", 0o755)
+    return path
+
+
 class World:
     def __init__(self):
-        self.shim, self.control, self.n = build_shim(), Control(), 0
+        self.shim, self.n = build_shim(), 0
+        self.control = Control(os.path.dirname(self.shim))
         self.tried = {}
         self.sink = sink.Sink(self.rule)
         dns = Dns({})
         dns.zone = AnyName()
         self.local_user = "games" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self.m = house.Postroad(start=False, workers=1, dns=dns, smtp_tcp_port=str(self.sink.port), inet_protocols="ipv4",
+                                daemon_directory=programs_dir(self.shim, self.control.path),
                                 env={"LD_PRELOAD": self.shim, "POSTROAD_TORTURE": self.control.path}, master=[
                                     "pickup unix n - n 60 1 pickup", "local unix - n n - 1 local"],
                                 mydestination="mx.test", local_recipient_maps="", alias_maps="", minimal_backoff_time="1s",
