@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* First byte: which record, in the order of mail/msgs.h, whole records first, then parts; the rest is its body. */
+/* First byte: which record, in the order of mail/msgs.h, whole records first, then parts, then what programs say to those that they
+ * start; the rest is its body. */
+#include "agent/drop_wire.h"
 #include "mail/msgs.h"
+#include "spool/maildrop.h"
 #include "util/log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -26,6 +29,9 @@ MESSAGES(M)
 #define M(rec, fields) TRY_RECORD(rec)
 MESSAGE_PARTS(M)
 #undef M
+TRY_RECORD(drop_request)
+TRY_RECORD(drop_answer)
+TRY_RECORD(submit_head)
 
 #define M(tag, rec, from, to, fields) try_##rec,
 static void (*const records[])(struct str body) = {
@@ -34,6 +40,9 @@ static void (*const records[])(struct str body) = {
 #define M(rec, fields) try_##rec,
 	MESSAGE_PARTS(M)
 #undef M
+	try_drop_request,
+	try_drop_answer,
+	try_submit_head,
 };
 
 int
