@@ -285,6 +285,15 @@ def test_commands_of_a_table_that_root_owns_are_run_as_nobody():
     assert m.written("id").strip() == str(uid_of("bob"))
 
 
+def test_a_command_inherits_nothing_of_ours():
+    m = Town(aliases='fds: "|ls /proc/self/fd >$OUT/fds"\nenv: "|env >$OUT/env"\n', default_privs=name_of("alice"))
+    m.send_to("fds@mx.test")
+    assert m.written("fds").split() == ["0", "1", "2", "3"]       # 3: ls reading the directory
+    m.send_to("env@mx.test")
+    names = {line.partition("=")[0] for line in m.written("env", "PATH=").splitlines()}
+    assert not names & {"POSTROAD_CLOCK", "LISTEN_FDS", "NOTIFY_SOCKET", "LD_PRELOAD"} and "SENDER" in names, names
+
+
 def test_files():
     m = Town(aliases="file: $OUT/archive\ndir: $OUT/dir/\nnull: /dev/null\n", default_privs=name_of("alice"))
     m.logged(m.send_to("file@mx.test"), "file@mx.test", "sent", "delivered to file: .*/archive")

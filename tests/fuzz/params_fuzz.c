@@ -106,38 +106,45 @@ static char dir[64], file[80];
 static void
 clean_up(void)
 {
-	unlink(file);
-	rmdir(dir);
+	(void)unlink(file);
+	(void)rmdir(dir);
+}
+
+static int
+make_directory(void)
+{
+	int fd = memfd_create("main.cf", MFD_CLOEXEC);
+	char target[64];
+
+	snprintf(dir, sizeof dir, "%s/params_fuzz.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	ENSURE(fd >= 0 && mkdtemp(dir) != NULL);
+	snprintf(file, sizeof file, "%s/main.cf", dir);
+	snprintf(target, sizeof target, "/proc/self/fd/%d", fd);
+	ENSURE(symlink(target, file) == 0);
+	atexit(clean_up);
+	return fd;
 }
 
 /* A directory in which main.cf is a file of memory. */
-static void
-fill_directory(struct str text)
+static const char *
+directory_with(struct str text)
 {
-	static char target[64];
 	static int fd = -1;
 
-	if (fd < 0) {
-		fd = memfd_create("main.cf", MFD_CLOEXEC);
-		snprintf(dir, sizeof dir, "/tmp/params_fuzz.XXXXXX");
-		snprintf(target, sizeof target, "/proc/self/fd/%d", fd);
-		ENSURE(fd >= 0 && mkdtemp(dir) != NULL);
-		atexit(clean_up);
-	}
-	snprintf(file, sizeof file, "%s/main.cf", dir);
-	(void)unlink(file);
-	ENSURE(symlink(target, file) == 0);
+	if (fd < 0)
+		fd = make_directory();
 	ENSURE(ftruncate(fd, 0) == 0 && pwrite(fd, text.p, text.n, 0) == (ssize_t)text.n);
+	return dir;
 }
 
 static void
 load_all(struct str text)
 {
+	const char *where = directory_with(text);
 	struct buf out = BUF(16 << 20);
 	struct params p;
 
-	fill_directory(text);
-	if (params_load(&p, dir, NULL, 0) == OK) {
+	if (params_load(&p, where, NULL, 0) == OK) {
 		ENSURE(p.myhostname[0] != '\0' && p.smtpd_timeout >= 1);
 		params_print(&p, PARAMS_ALL, STR(""), true, false, &out);
 		(void)params_transport(&p, STR("smtp"), "_destination_concurrency_limit");
