@@ -15,7 +15,7 @@ enum {
 	UNDER_WAY_MAX = 1024, /* moves, and removals, at a time */
 };
 
-enum work { WORK_RECORD, WORK_CHECK, WORK_MOVE, WORK_REMOVE, WORK_KINDS };
+enum work { WORK_RECORD, WORK_CHECK, WORK_MOVE, WORK_REMOVE, WORK_NOTHING, WORK_KINDS };
 
 struct job {
 	struct batch_item item;
@@ -55,6 +55,7 @@ work(struct spool *s, struct job *j, enum spool_dir d)
 		return d == j->to ? OK : spool_move(s, j->id, d, j->to);
 	case WORK_REMOVE:
 		return spool_remove(s, d, j->id);
+	case WORK_NOTHING:
 	case WORK_KINDS:
 		break;
 	}
@@ -101,11 +102,14 @@ run(struct list *items, void *spool)
 /* Jobs that the disk has been asked for, by kind. */
 static size_t under_way[WORK_KINDS];
 
-/* What is finished waits here until it is handed over; nobody waits for it. */
+static uint64_t failures; /* of jobs, so far */
+
+/* What is finished waits here until it is handed over; only operators wait for it (disk_settle). */
 static struct {
 	struct fifo ids[SPOOL_DIR_COUNT];
+	uint64_t asked[SPOOL_DIR_COUNT], handed[SPOOL_DIR_COUNT]; /* so far */
 	size_t n;
-	struct wait some, many;
+	struct wait some, many, gone;
 } finished;
 
 /* A job takes memory: a queue that is emptied at one word, or finds a transport gone, is not asked for all at once. */
@@ -162,6 +166,7 @@ done(struct batch_item *item)
 		hand_over_finished();
 	if (--qmgr.disk_busy == 0)
 		wait_wake_all(&qmgr.disk_idle);
+	failures += failed;
 	if (failed)
 		log_warn("%s: %s", id, item->why);
 	if (set_aside || (j->work != WORK_REMOVE && item->result == E_NOENT)) {
@@ -223,8 +228,10 @@ hand_over_finished(void)
 	for (size_t d = 0; d < SPOOL_DIR_COUNT; d++)
 		while (has_room(WORK_REMOVE) && fifo_pop(&finished.ids[d], &id)) {
 			finished.n--;
+			finished.handed[d]++;
 			hand_over(job(WORK_REMOVE, id, (enum spool_dir)d));
 		}
+	wait_wake_all(&finished.gone);
 }
 
 /* Waking a helper costs more than unlinking a file: what is finished in GATHER_MS goes together.  Where
@@ -306,6 +313,7 @@ disk_remove(uint64_t id, enum spool_dir d)
 	gone_note(id);
 	qmgr.disk_busy++;
 	fifo_push(&finished.ids[d], id);
+	finished.asked[d]++;
 	if (finished.n++ == 0)
 		wait_wake(&finished.some);
 	else if (finished.n == GATHER_MAX)
@@ -318,6 +326,7 @@ disk_start(void)
 	wait_init(&qmgr.disk_idle);
 	wait_init(&finished.some);
 	wait_init(&finished.many);
+	wait_init(&finished.gone);
 	if (task_start(&qmgr.tasks, "remove", gather, NULL) == NULL ||
 	    task_start(&qmgr.tasks, "tidy", keep_tidy, NULL) == NULL)
 		log_starved("no memory for a task");
@@ -332,6 +341,36 @@ disk_wait(struct time deadline)
 	while (qmgr.disk_busy > 0)
 		if (wait_park(&qmgr.disk_idle, deadline) != OK)
 			return;
+}
+
+/* All that a lane was asked for before is done when it has done nothing. */
+static WAITS enum err
+pass_lanes(void)
+{
+	for (int i = 0; i < DISK_LANES; i++) {
+		struct job nothing = { .work = WORK_NOTHING };
+
+		TRY(task_batch(qmgr.disk[i], &nothing.item));
+	}
+	return OK;
+}
+
+enum err
+disk_settle(void)
+{
+	uint64_t before = failures, asked[SPOOL_DIR_COUNT];
+
+	memcpy(asked, finished.asked, sizeof asked);
+	for (size_t d = 0; d < SPOOL_DIR_COUNT; d++)
+		while (finished.handed[d] < asked[d]) {
+			hand_over_finished();
+			if (finished.handed[d] < asked[d])
+				TRY(wait_park(&finished.gone, TIME_NEVER));
+		}
+	TRY(pass_lanes());
+	/* What was just being moved is moved on after that. */
+	TRY(pass_lanes());
+	return failures == before ? OK : fail(E_IO, "not all could be written to the disk: see the log");
 }
 
 void

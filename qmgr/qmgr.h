@@ -91,6 +91,8 @@ void disk_check(uint64_t id, enum spool_dir d); /* set it aside if it is damaged
 bool disk_move(uint64_t id, enum spool_dir from, enum spool_dir to); /* false: not now */
 void disk_remove(uint64_t id, enum spool_dir d);
 WAITS void disk_wait(struct time deadline); /* until all that was asked for is done */
+/* Until all that was asked for up to now is done, as durably as it is to be.  E_IO: something failed meanwhile; E_STOPPED. */
+WAITS enum err disk_settle(void) MUST_USE;
 
 /* notices.c */
 bool notice_want(const struct message *m, enum notice_kind kind);

@@ -120,13 +120,18 @@ apply(const struct msg_queue *q, struct message *m)
 	return sched_op(qmgr.sched, m, (enum queue_op)q->op);
 }
 
-static enum err
+/* A word that was answered outlives a crash of ours: docs/SPOOL.md R8.4. */
+static WAITS enum err
 send_changed(struct request *r)
 {
 	struct buf *out;
 
 	if (r->changed.n == 0)
 		return OK;
+	if (r->q.op != QUEUE_FLUSH && !r->q.dry) {
+		TRY(disk_settle());
+		qmgr_event();
+	}
 	if ((out = ipc_begin(r->peer->ipc, MSG_CHANGED_TAG)) == NULL)
 		return fail(E_EOF, "the answer is not read");
 	msg_changed_put(out, &(struct msg_changed){ r->q.request, buf_str(&r->changed) });
@@ -135,7 +140,7 @@ send_changed(struct request *r)
 	return OK;
 }
 
-static enum err
+static WAITS enum err
 visit(struct request *r, struct message *m)
 {
 	uint64_t id = sched_id(m);

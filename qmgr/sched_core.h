@@ -142,7 +142,7 @@ struct message {
 	uint16_t        sender_n;
 	unsigned        dir:4;
 	unsigned        asking:4;                      /* enum notice_kind that is asked for; message_asking() */
-	bool            held:1, deleted:1, forced:1, moving:1, expiry_told:1;
+	bool            held:1, deleted:1, forced:1, moving:1, moving_to_hold:1, expiry_told:1;
 	bool            to_move:1;                     /* is in sched.to_move */
 	bool            reported:1;                    /* a report of the first attempt is durable */
 	struct parcel   parcels[];

@@ -353,6 +353,7 @@ message_move(struct sched *s, struct message *m, enum spool_dir to)
 	if (m->inflight || m->moving || m->dir == to)
 		return;
 	m->moving = s->verbs->move(s->arg, m, to);
+	m->moving_to_hold = to == SPOOL_HOLD;
 	if (m->moving || m->to_move)
 		return;
 	m->to_move = true;
@@ -410,6 +411,9 @@ sched_moved(struct sched *s, uint64_t id, enum spool_dir dir)
 	for (struct parcel *g = m->parcels; g < m->parcels + m->nparcels; g++)
 		if (g->state == G_PARKED)
 			parcel_ready(s, g, false);
+	/* An operator has said otherwise since; a move that failed is not tried again for that. */
+	if (m->held != m->moving_to_hold && !m->deleted)
+		message_move(s, m, place_of(m));
 }
 
 void

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A long queue: listed fast, also while it is being read at the start, and for readers who stop reading; and seen by ordinary users."""
-import json, os, pty, pwd, re, shutil, socket, struct, subprocess, sys, time
+import json, os, pty, pwd, re, shutil, signal, socket, struct, subprocess, sys, time
 
 import house, sink
 from sink import refuse
@@ -213,3 +213,24 @@ def test_long_work_shows_on_a_terminal_how_far_it_is():
             break
     assert re.search(r"\rfiles: \d+\x1b\[K\r\x1b\[K", seen), seen[-300:]
     assert "files: " not in m.run("queue", "load", "--dry-run", *sources) + m.said
+
+
+def test_an_answered_word_outlives_a_crash_of_qmgr():
+    """What was said is on disk when the command returns: qmgr is killed at that moment."""
+    s, m, ids = stuck(200)
+    held, deleted, expired = ids[:60], ids[60:120], ids[:30]
+    queue = lambda *words: lambda: m.run("queue", *words)
+    for say, there in ((queue("hold", *held), lambda: set(m.files("hold")) == set(held)),
+                       (queue("delete", *deleted), lambda: not set(m.files()) & set(deleted)),
+                       (lambda: m.run("-e", "-", name="postsuper", stdin="\n".join(expired)), None),
+                       (queue("release", *held[30:]), lambda: set(m.files("hold")) == set(held[:30]))):
+        qmgr, = m.processes()["qmgr"]
+        master = m.kill("master", signal.SIGSTOP)
+        say()
+        os.kill(qmgr, signal.SIGKILL)
+        assert there is None or there(), (len(m.files("hold")), len(m.files()))
+        os.kill(master, signal.SIGCONT)
+        house.wait_until(lambda: [p for p in m.processes().get("qmgr", []) if p != qmgr])
+        rows = {r["queue_id"]: r for r in m.queue()}
+    assert {i for i, r in rows.items() if r["forced_expire"]} == set(expired), rows
+    assert set(rows) == set(ids) - set(deleted) and {i for i, r in rows.items() if r["queue_name"] == "hold"} == set(held[:30])

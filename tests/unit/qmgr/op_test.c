@@ -193,6 +193,33 @@ mail_that_cannot_be_moved_now_is_moved_later_and_may_go_meanwhile(void)
 }
 
 static void
+what_is_said_while_the_file_is_being_moved_is_done_after(void)
+{
+	up(1);
+	w.slow_disk = true;
+	world_mail(&w, 1, "example.com");
+	world_run(&w);
+	world_end(&w, a, 0, SITE_OK, RCPT_DEFERRED);
+	CHECK(w.nmoving == 1 && w.moving_to[0] == SPOOL_DEFERRED);
+	CHECK(op(1, QUEUE_HOLD));
+	w.nmoving = 0;
+	sched_moved(w.s, 1, SPOOL_DEFERRED);
+	CHECK(w.nmoving == 1 && w.moving_to[0] == SPOOL_HOLD);
+	CHECK(op(1, QUEUE_RELEASE));
+	w.nmoving = 0;
+	sched_moved(w.s, 1, SPOOL_HOLD);
+	CHECK(w.nmoving == 1 && w.moving_to[0] == SPOOL_DEFERRED);
+	CHECK(op(1, QUEUE_HOLD));
+	w.nmoving = 0;
+	sched_moved(w.s, 1, SPOOL_DEFERRED);
+	CHECK(w.nmoving == 1 && w.moving_to[0] == SPOOL_HOLD);
+	w.nmoving = 0;
+	sched_moved(w.s, 1, SPOOL_DEFERRED);           /* it could not be moved: once is enough */
+	CHECK(w.nmoving == 0);
+	down();
+}
+
+static void
 a_move_that_failed_is_tried_again_next_time(void)
 {
 	up(1);
@@ -398,7 +425,7 @@ SUITE(op, TEST(held_mail_stays_until_it_is_released), TEST(hold_during_a_deliver
     TEST(deleted_mail_is_removed_and_nobody_told), TEST(delete_during_a_delivery_waits_for_its_end),
     TEST(flush_brings_the_next_try_forward), TEST(no_delivery_begins_while_the_file_is_being_moved),
     TEST(mail_that_cannot_be_moved_now_is_moved_later_and_may_go_meanwhile),
-    TEST(a_move_that_failed_is_tried_again_next_time),
+    TEST(a_move_that_failed_is_tried_again_next_time), TEST(what_is_said_while_the_file_is_being_moved_is_done_after),
     TEST(expiry_by_hand_ends_what_is_not_being_delivered_now_and_the_rest_after),
     TEST(a_walk_survives_the_going_of_any_message),
     TEST(expiry_of_held_mail_waits_for_its_release_unless_told_otherwise),
