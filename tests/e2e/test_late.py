@@ -160,3 +160,37 @@ def test_mail_is_not_kept_waiting_by_an_agent_that_says_nothing():
     server.go.set()
     m.empty()
     assert {r for g in server.sink.messages for r in g.rcpts} == {"first@example.org"}
+
+
+def test_a_command_that_runs_while_qmgr_dies_is_run_once():
+    from test_pipe import World
+    w = World("", start=False)
+    with open(w.command, "w") as f:
+        f.write(f"#!/bin/sh\necho begun >>{w.out}/log\nwhile [ ! -e {w.out}/go ]; do sleep 0.1; done\ncat >/dev/null\n")
+    w.m.start()
+    begun = lambda: os.path.exists(f"{w.out}/log") and open(f"{w.out}/log").read()
+    w.m.send()
+    house.wait_until(begun)
+    kill_qmgr(w.m)
+    house.wait_until(lambda: w.m.queue())
+    time.sleep(1)
+    open(f"{w.out}/go", "w").close()
+    w.m.empty()
+    assert begun() == "begun\n"
+    w.m.wait_log("status=sent")
+
+
+def test_recipients_of_an_lmtp_server_that_answers_after_the_end_of_qmgr():
+    """Some taken, some refused, some put off: each counts as it was answered."""
+    server = Slow(lmtp=True)
+    server.sink.rules.append(sink.refuse("content", "bob", "550 5.2.2 full"))
+    server.sink.rules.append(sink.for_a_while(sink.refuse("content", "tom", "450 4.2.1 not now"), 1))
+    m = house.Postroad(master=["lmtp unix - - n - 1 lmtp"], virtual_mailbox_domains="v.test", virtual_transport=f"lmtp:inet:127.0.0.1:{server.sink.port}",
+                       minimal_backoff_time="1s", maximal_backoff_time="2s")
+    m.send(sender="", rcpts=("ann@v.test", "bob@v.test", "tom@v.test"))
+    server.wait()
+    with NoQmgr(m):
+        server.go.set()
+        m.wait_log("status=", 3)
+    m.empty()
+    assert sorted(r for g in server.sink.messages for r in g.rcpts) == ["ann@v.test", "tom@v.test"]
