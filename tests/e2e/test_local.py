@@ -426,7 +426,7 @@ def test_a_table_that_cannot_be_read_only_delays_mail():
 
 def test_without_root_only_the_callers_mail_is_delivered():
     if ROOT:
-        return print("needs not to be root")
+        return print("LEFT OUT: must not be root")
     m = Town()
     qid = m.send_to("daemon@mx.test", "alice@mx.test")
     m.wait_mailbox("alice")
