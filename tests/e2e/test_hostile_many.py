@@ -13,6 +13,10 @@ def test_a_good_client_is_served_among_many_idle_and_slow_ones():
         assert r["bytes a session"] < 16384, r
 
 
+def test_a_crowd_that_was_sent_away_is_missed():
+    crowd.control()
+
+
 def ending(t, text):
     """Send a byte of text every 0.2 s until the server has had enough; how long that was, and what it said."""
     began, heard = time.monotonic(), b""

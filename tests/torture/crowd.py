@@ -122,7 +122,7 @@ def good_client(m, s):
     return greeted, through
 
 
-def world(idle, slow):
+def world(idle, slow, settings):
     """A system whose limits per client hold for the crowd, with descriptors enough for it and for us."""
     need = idle + slow + 1000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -132,15 +132,15 @@ def world(idle, slow):
         resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
     s = sink.Sink()
     m = house.Postroad(sink=s, mynetworks="127.0.0.1/32", relay_domains="example.org", relay_transport="smtp",
-                       smtpd_client_connection_count_limit=str(PER_ADDRESS + 10))
+                       smtpd_client_connection_count_limit=str(PER_ADDRESS + 10), **settings)
     for _ in range(3):
         good_client(m, s)
     return m, s
 
 
-def hold(idle, slow, rounds, pause=0.0):
+def hold(idle, slow, rounds, pause=0.0, **settings):
     """The figures of a good client's life among them, as a row of a table."""
-    m, s = world(idle, slow)
+    m, s = world(idle, slow, settings)
     before, (size, _) = m.processes(), usage(m)
     began = time.monotonic()
     crowd = Crowd(m.port, idle, slow)
@@ -153,7 +153,8 @@ def hold(idle, slow, rounds, pause=0.0):
             times.append(good_client(m, s))
             time.sleep(pause)
         passed, (_, used) = time.monotonic() - began, usage(m)
-        assert crowd.lost() == 0, f"{crowd.lost()} of the crowd were sent away"
+        lost = crowd.lost()
+        assert lost == 0, f"{lost} of the crowd were sent away"
         assert len(s.messages) == sent + rounds and m.processes() == before, m.processes()
     finally:
         crowd.go()
@@ -165,8 +166,20 @@ def hold(idle, slow, rounds, pause=0.0):
             " (worst)": f"{1000 * max(through):.1f}", "bytes a session": (full - size) // (idle + slow), "CPU of smtpd": f"{100 * (used - cpu) / passed:.1f} %"}
 
 
+def control():
+    """Sessions that the server ends are missed."""
+    try:
+        hold(20, 10, 15, 0.2, smtpd_timeout="1s")
+    except AssertionError as e:
+        assert "of the crowd were sent away" in str(e), e
+        return
+    raise AssertionError("a crowd that was sent away was not missed")
+
+
 def suite(quick):
     rows = []
+    control()
+    house.clean_up()
     for idle, slow in ((1000, 100),) if quick else ((1, 0), (10000, 0), (0, 1000), (10000, 1000)):
         rows.append(hold(idle, slow, 100 if quick else 300, 0.1))
         house.clean_up()
