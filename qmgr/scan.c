@@ -30,6 +30,7 @@ static struct {
 	size_t n;
 	bool stop;
 	bool all; /* nothing more comes */
+	bool unread; /* something could not be read: the next sweep looks in all directories */
 	int fd;   /* eventfd: something is there, or that was all */
 	struct spool_scan_stats stats[3];
 } found = { .lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER, .fd = -1 };
@@ -148,9 +149,12 @@ read_with(enum err (*read_some)(void *arg), void *arg)
 	qmgr.readers++;
 	if (task_start(&entering, "enter", enter_found, NULL) == NULL)
 		log_starved("no memory for a task");
+	memset(found.stats, 0, sizeof found.stats);
 	e = task_offload(read_some, arg);
 	if (e != OK)
 		log_error("reading the queue: %s", err_why());
+	for (size_t i = 0; i < countof(dirs); i++)
+		found.unread |= e != OK || found.stats[i].errors > 0;
 	pthread_mutex_lock(&found.lock);
 	found.all = true;
 	(void)!write(found.fd, &(uint64_t){ 1 }, 8);
@@ -165,8 +169,9 @@ read_with(enum err (*read_some)(void *arg), void *arg)
 	gone_clear();
 }
 
-/* -- the sweep: files in incoming that nobody told us of -- */
+/* -- the sweep: files in incoming that nobody told us of, and anywhere those that could not be read before -- */
 struct sweep {
+	enum spool_dir dir;
 	uint64_t *ids; /* rising */
 	size_t n, cap;
 };
@@ -186,7 +191,9 @@ collect(void *arg, uint64_t id)
 static enum err
 list_ids(void *arg)
 {
-	return spool_ids(qmgr.spool, SPOOL_INCOMING, collect, arg);
+	const struct sweep *s = arg;
+
+	return spool_ids(qmgr.spool, s->dir, collect, arg);
 }
 
 static bool
@@ -210,11 +217,12 @@ not_wanted(void *arg, uint64_t id)
 static enum err
 read_wanted(void *arg)
 {
+	const struct sweep *s = arg;
 	struct spool_scan how = {
 		.fn = take, .known = not_wanted, .arg = arg, .threads = 1, .debris_age = DEBRIS_AGE
 	};
 
-	return spool_scan(qmgr.spool, SPOOL_INCOMING, &how, &found.stats[0]);
+	return spool_scan(qmgr.spool, s->dir, &how, &found.stats[0]);
 }
 
 /* Younger ones may have a notice under way. */
@@ -227,14 +235,16 @@ old_enough(uint64_t id)
 }
 
 static void
-sweep_once(void)
+sweep_one(enum spool_dir dir)
 {
-	struct sweep s = { 0 };
+	struct sweep s = { .dir = dir };
 	size_t wanted = 0;
 
 	qmgr.readers++; /* what is removed from here on is remembered */
-	if (task_offload(list_ids, &s) != OK)
+	if (task_offload(list_ids, &s) != OK) {
 		log_warn("sweep: %s", err_why());
+		found.unread = true;
+	}
 	for (size_t i = 0; i < s.n; i++)
 		if (!sched_find(qmgr.sched, s.ids[i]) && !gone_recently(s.ids[i]) &&
 		    old_enough(s.ids[i]))
@@ -243,12 +253,23 @@ sweep_once(void)
 	if (wanted > 0 && !task_stopping()) {
 		read_with(read_wanted, &s);
 		if (found.stats[0].messages > 0)
-			log_info("sweep: %llu messages that no notice came for",
-			    (unsigned long long)found.stats[0].messages);
+			log_info("sweep: %llu messages that %s", (unsigned long long)found.stats[0].messages,
+			    dir == SPOOL_INCOMING ? "no notice came for" : "could not be read before");
 	}
 	qmgr.readers--;
 	gone_clear();
 	free(s.ids);
+}
+
+static void
+sweep_once(void)
+{
+	bool unread = found.unread;
+
+	found.unread = false;
+	for (size_t i = 0; i < countof(dirs); i++)
+		if (unread || dirs[i] == SPOOL_INCOMING)
+			sweep_one(dirs[i]);
 }
 
 /* Those for which there was no room can be anywhere. */

@@ -58,6 +58,20 @@ def test_a_fault_while_a_process_starts():
         assert steps == most and not bad, f"{role} {call} {error}: {bad}"
 
 
+def test_deferred_mail_that_could_not_be_read_at_the_start_is_read_later():
+    if sanitized():
+        return
+    w = faults.World()
+    assert w.send("smtp", ("later",)) == "yes"
+    w.m.wait_log("status=deferred")
+    house.wait_until(lambda: w.m.files("deferred"))
+    w.control.arm("qmgr", "pread", errno.EIO, 2, True)             # the first is the self-test's
+    w.strike("qmgr")
+    w.m.wait_log(r"queue rebuilt: 0 messages, .* [1-9]\d* errors")
+    w.control.disarm()
+    assert w.wait(w.look, 30), f"{w.owed}: {w.m.queue()}"
+
+
 def test_a_resolver_whose_library_is_deaf_makes_way_for_another():
     if sanitized():
         return
