@@ -213,7 +213,7 @@ static enum err
 check_writer(int fd, const struct stat *st)
 {
 	if (flock(fd, LOCK_SH | LOCK_NB) != 0)
-		return fail(E_BUSY, "still being written");
+		return errno == EWOULDBLOCK ? fail(E_BUSY, "still being written") : fail_errno("flock");
 	if (st->st_size == 0 && wall_seconds(wall_now()) - st->st_mtim.tv_sec < YOUNG_SECONDS)
 		return fail(E_BUSY, "just being begun");
 	return OK;

@@ -52,7 +52,7 @@ def test_a_fault_while_a_process_starts():
         return
     w = faults.World()
     for role, call, error, onwards, most in [("smtpd", "recvmsg", "ECONNRESET", False, 1), ("bounce", "fstat", "ENOMEM", True, 1),
-                                             ("resolver", "epoll_create1", "EMFILE", False, 2), ("qmgr", "epoll_ctl", "ENOMEM", True, 3), ("master", "fork", "EAGAIN", False, 2),
+                                             ("resolver", "epoll_create1", "EMFILE", False, 2), ("qmgr", "epoll_ctl", "ENOMEM", True, 3), ("pickup", "flock", "ENOLCK", False, 2), ("master", "fork", "EAGAIN", False, 2),
                                              ("master", "calloc", "ENOMEM", True, 1)]:
         steps, bad = w.cell(role, True, call, error, onwards, most)
         assert steps == most and not bad, f"{role} {call} {error}: {bad}"
