@@ -247,6 +247,15 @@ fill_parcels(struct sched *s, struct message *m, const struct plan *p)
 	}
 }
 
+/* Times are added to it: what no clock ever says must not overflow. */
+static int64_t
+sane_arrival(struct wall arrived)
+{
+	const int64_t most = INT64_C(1) << 60;
+
+	return arrived.us < 0 ? 0 : arrived.us < most ? arrived.us : most;
+}
+
 static struct message *
 message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 {
@@ -256,7 +265,7 @@ message_new(struct sched *s, const struct sched_msg *in, const struct plan *p)
 	char *text;
 
 	*m = (struct message){ .id = in->id,
-		.arrived = in->arrived.us,
+		.arrived = sane_arrival(in->arrived),
 		.queued = s->wall,
 		.size = in->size,
 		.bytes = (uint32_t)bytes,

@@ -433,7 +433,31 @@ a_pause_begins_no_delivery(void)
 	down();
 }
 
-SUITE(sched, TEST(delivered_at_once_is_removed_without_a_journal), TEST(a_message_is_entered_once),
+/* A file from elsewhere may say anything. */
+static void
+mail_that_arrived_at_no_possible_time_is_delivered_or_returned(void)
+{
+	static const int64_t times[] = { INT64_MIN, -1, 0, INT64_MAX };
+
+	for (size_t i = 0; i < countof(times); i++) {
+		struct sched_msg m = { .id = 1, .dir = SPOOL_INCOMING, .arrived = { times[i] }, .sender = STR("s@example.org") };
+		struct sched_rcpt r = { .addr = STR("x@example.com"), .transport = STR("smtp"), .nexthop = STR("example.com") };
+
+		up(1);
+		w.settings.warning = 4 * 3600;
+		sched_reload(w.s, &w.settings);
+		CHECK(sched_enter(w.s, &m, &r, 1));
+		world_run(&w);
+		CHECK(w.nflights == 1);
+		world_end(&w, a, 0, SITE_OK, RCPT_DEFERRED);
+		world_pass(&w, 5000);
+		CHECK(w.nflights + w.expired == 1);
+		down();
+	}
+}
+
+SUITE(sched, TEST(mail_that_arrived_at_no_possible_time_is_delivered_or_returned),
+    TEST(delivered_at_once_is_removed_without_a_journal), TEST(a_message_is_entered_once),
     TEST(a_message_with_nothing_left_to_do_is_removed), TEST(part_delivered_is_recorded_durably_when_the_rest_waits),
     TEST(a_deferral_alone_is_not_synced), TEST(a_result_that_lists_one_recipient_twice_loses_none),
     TEST(only_the_agent_that_delivers_may_say_what_came_of_it), TEST(results_wait_a_second_at_most_for_company),
