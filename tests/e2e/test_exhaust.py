@@ -77,6 +77,34 @@ def test_a_system_starts_on_a_full_disk_and_delivers():
     s.wait(2)
 
 
+def test_an_operator_frees_a_full_disk_by_deleting_mail():
+    """With qmgr, and without."""
+    if not own_mounts():
+        print("LEFT OUT: no mount namespace of our own")
+        return
+    disk = Ram(16)
+    m = house.Postroad(relayhost="[127.0.0.1]:1", queue_directory=f"{disk.mounted}/spool", message_size_limit="100000", notify_classes="")
+    m.spool = f"{disk.mounted}/spool"
+    for down in (False, True):
+        for _ in range(4):
+            m.send(body=b"x" * 90 + b"\r\n" + (b"y" * 70 + b"\r\n") * 1300)
+        house.wait_until(lambda: len(m.files("incoming", "deferred")) == 4)
+        exhaust.fill(f"{disk.mounted}/filler")
+        t = m.talk().greet()
+        t.put("MAIL FROM:<a@b.test>"); t.expect("452 4.3.1")
+        assert "example.org" in m.run("-p", name="postqueue")
+        if down:
+            m.stop()
+        assert "4" in m.run("-d", "ALL", name="postsuper") + m.said
+        house.wait_until(lambda: not m.files("incoming", "deferred"), 5)
+        if down:
+            m.start()
+        t = m.talk().greet()
+        t.put("MAIL FROM:<a@b.test>"); t.expect("250")
+        t.quit()
+        os.unlink(f"{disk.mounted}/filler")
+
+
 def test_what_is_being_removed_is_not_found_again():
     """A next hop that hung takes many at once, while the queue is looked through for what nobody told of."""
     directory = tempfile.mkdtemp(prefix="postroad-exhaust-")

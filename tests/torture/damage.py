@@ -158,14 +158,14 @@ def cases(w, step):
         for at in range(0, small, step):
             yield Case(w, where, ("cut", at))
             yield Case(w, where, ("flip", at, 0xFF))
-            yield Case(w, where, ("flip", at, 1 << at % 8))
+            yield from (Case(w, where, ("flip", at, 1 << bit)) for bit in (range(8) if step == 1 else (at % 8,)))
         yield from (Case(w, where, ("good",)) for _ in range(50))
     journal = deferral()
     for at in range(small - 2, small + len(journal), step):
         yield Case(w, "deferred", ("flip", at, 0x10), journal=journal)
         yield Case(w, "deferred", ("cut", at), journal=journal)
     big = len(Case(w, "incoming", ("good",), size=150_000).file)
-    for at in range(200, big, max(1, big // (200 // step))):
+    for at in range(200, big, big // 3000 if step == 1 else big // (200 // step)):
         yield Case(w, "deferred", ("flip", at, 4), size=150_000)
     for at in range(70, small, 5 * step):
         yield Case(w, "incoming", ("flip", at, 4), rcpt=f"{w.user}@mx.test")

@@ -292,5 +292,5 @@ def restart(w):
     w.deaths.append(time.monotonic())
     w.m.run("stop", check=False)
     w.m.run("start", check=False, limit=90)
-    w.started_while = w.m.status == 0
+    w.master = w.m.processes().get("master")
     w.deaths.append(time.monotonic())

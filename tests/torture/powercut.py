@@ -43,14 +43,14 @@ def usable(kind):
 class Disk:
     """An image file, mounted; cut() turns it into a copy of what a power cut would have left."""
 
-    def __init__(self, kind, megabytes=1024):
+    def __init__(self, kind, megabytes=1024, inodes=100_000):
         base = "/dev/shm" if os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm").free > 4 << 30 else None
         self.dir, self.kind, self.number = tempfile.mkdtemp(prefix="postroad-disk-", dir=base), kind, 0
         self.mounted = f"{self.dir}/mnt"
         os.mkdir(self.mounted)
         with open(self.image(), "wb") as f:
             f.truncate(megabytes << 20)
-        run(*(["/sbin/mkfs.ext4", "-q", "-F", "-N", "100000"] if kind == "ext4" else ["/sbin/mkfs.xfs", "-q", "-f"]), self.image())
+        run(*(["/sbin/mkfs.ext4", "-q", "-F", "-N", str(inodes)] if kind == "ext4" else ["/sbin/mkfs.xfs", "-q", "-f"]), self.image())
         self.mount()
         house.ALIVE.append(self)
 
