@@ -165,7 +165,7 @@ def cases(w, step):
         yield Case(w, "deferred", ("flip", at, 0x10), journal=journal)
         yield Case(w, "deferred", ("cut", at), journal=journal)
     big = len(Case(w, "incoming", ("good",), size=150_000).file)
-    for at in range(200, big, big // 3000 if step == 1 else big // (200 // step)):
+    for at in range(200, big, big // 500 if step == 1 else big // (200 // step)):
         yield Case(w, "deferred", ("flip", at, 4), size=150_000)
     for at in range(70, small, 5 * step):
         yield Case(w, "incoming", ("flip", at, 4), rcpt=f"{w.user}@mx.test")
