@@ -91,7 +91,7 @@ class Peer:
     def __init__(self, profile="default", **opt):
         self.profile, self.opt = profile, opt
         self.tree = f"{PEERS}/{self.name}"
-        self.cg = f"{CG}/bench-{self.name}"
+        self.cg = f"{CG}/bench-{self.name}-{profile}"
         self.log = None
 
     # -- cgroup ---------------------------------------------------------------

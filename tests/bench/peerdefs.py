@@ -55,11 +55,12 @@ class Postfix(Peer):
 class Postroad(Peer):
     """The build of this tree, as shipped but for its places; its spool lies where the others' do.  Profiles: default; nosync
     (messages are not made durable: the price of durability)."""
-    name, port = "postroad", 2504
+    name, ports = "postroad", dict(default=2504, nosync=2505)
 
     def __init__(self, profile="default", **opt):
         super().__init__(profile, **opt)
-        self.dir = f"{SPOOL}/postroad"
+        self.port = self.ports[profile]
+        self.dir = f"{SPOOL}/{self.name}-{profile}"
         self.tree = self.dir
 
     def configure(self):

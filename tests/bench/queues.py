@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """queues -- a queue of N messages that is there at the start: first delivery, when all is known, accepting meanwhile, draining, listing,
 deleting, memory of qmgr.  One row each, of group "queue"."""
-import os, subprocess, threading, time
+import os, shutil, subprocess, threading, time
 import mtabench as B, peerdefs as P
 
 
@@ -60,7 +60,7 @@ def postroad(q):
     files = lambda: sum(len(f) for d in ("incoming", "deferred") for _, _, f in os.walk(f"{p.dir}/spool/{d}"))
 
     def prepare(**opt):
-        p.wipe()
+        shutil.rmtree(p.dir, ignore_errors=True)
         p.opt = dict(opt, conf=dict(maximal_queue_lifetime="5d", qmgr_message_active_limit=str(2 * q.n)))
         p.configure()
         subprocess.run([B.TOOLS + "/preload", p.dir + "/spool", str(q.n)], check=True)

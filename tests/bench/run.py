@@ -43,7 +43,15 @@ def relay_cells():
 
 
 def relay(*makers):
-    """Every peer is up all the while, and they take turns, so that an hour in which the machine is slow is slow for all."""
+    """Every peer is up all the while, and they take turns, so that an hour in which the machine is slow is slow for all; but for a
+    second profile of a peer that has but one tree, which comes afterwards."""
+    while makers:
+        ports = [mk().port for mk in makers]
+        relay_together([mk for i, mk in enumerate(makers) if ports[i] not in ports[:i]])
+        makers = [mk for i, mk in enumerate(makers) if ports[i] in ports[:i]]
+
+
+def relay_together(makers):
     sink = B.Sink()
     with contextlib.ExitStack() as up:
         peers = [up.enter_context(mk()) for mk in makers]
