@@ -7,11 +7,11 @@
     latency.svg     time from connect to 250 against sessions (median and 99th percentile)
     recovery.svg    start to first delivery, and to everything known, against the length of the queue
 A chart whose rows are missing is not drawn."""
-import json, math, os, re, sys
+import collections, json, math, os, re, sys
 from html import escape
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 380, 70, 20, 60, 60
-COLOURS = {"postroad": "#1b6ca8", "postfix:tuned": "#d1495b", "postfix": "#edae49", "opensmtpd": "#66a182", "exim": "#8d96a3", "haraka": "#7d5ba6"}
+COLOURS = {"postroad": "#1b6ca8", "postfix:tuned": "#d1495b", "postfix": "#edae49", "haraka": "#7d5ba6", "exim": "#8d96a3", "opensmtpd": "#66a182"}
 OTHERS = ["#2e4057", "#b56576", "#355070"]
 
 
@@ -47,6 +47,16 @@ def size_text(n):
 
 def number(v):
     return f"{v:.0f}" if v >= 100 else f"{v:.1f}" if v >= 10 else f"{v:.2f}" if v >= 0.1 else f"{v:.3f}"
+
+
+def order(name):
+    return (list(COLOURS) + [name.partition(":")[0]]).index(name if name in COLOURS else name.partition(":")[0])
+
+
+def shown(rows):
+    """Beside each other stand what is shipped and the peers at their best; Postfix as it is shipped, too."""
+    names = {name_of(r) for r in rows}
+    return [r for r in rows if r.get("profile") != "nosync" and (name_of(r) == "postfix" or name_of(r) + ":tuned" not in names)]
 
 
 class Chart:
@@ -87,11 +97,14 @@ class Chart:
 
 
 def bars(rows, key, title, unit, path):
-    table = {(cell(r["args"]), name_of(r)): r[key] for r in rows if r["group"] == "relay" and cell(r["args"]) and r.get(key)}
+    table = {(cell(r["args"]), name_of(r)): r[key] for r in shown(rows) if r["group"] == "relay" and cell(r["args"]) and r.get(key)}
     if not table:
         return
+    # The cells that most peers were measured in; the others would be bars of one colour.
+    peers = collections.Counter(place for place, _ in table)
+    table = {k: v for k, v in table.items() if peers[k[0]] == max(peers.values())}
     cells = sorted({c for c, _ in table})
-    names = sorted({n for _, n in table}, key=lambda n: (list(COLOURS) + [n]).index(n))
+    names = sorted({n for _, n in table}, key=order)
     c = Chart(title, unit, names, min(table.values()), max(table.values()))
     room = (WIDTH - LEFT - RIGHT) / len(cells)
     bar = room * 0.8 / len(names)
@@ -114,10 +127,11 @@ def bars(rows, key, title, unit, path):
 
 def lines(series, title, unit, axis, path):
     """series: {(name, dash): [(x, y), ...]}"""
-    series = {k: sorted(v) for k, v in series.items() if v}
+    most = max((len(v) for v in series.values()), default=0)
+    series = {k: sorted(v) for k, v in series.items() if len(v) * 2 > most}
     if not series:
         return
-    names = sorted({n for n, _ in series}, key=lambda n: (list(COLOURS) + [n]).index(n))
+    names = sorted({n for n, _ in series}, key=order)
     values = [y for v in series.values() for _, y in v]
     places = sorted({x for v in series.values() for x, _ in v})
     c = Chart(title, unit, names, min(values), max(values))
@@ -127,7 +141,8 @@ def lines(series, title, unit, axis, path):
         c.out.append(f'<polyline fill="none" stroke="{colour(name, names)}" stroke-width="2" stroke-dasharray="{dash}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in at)}"/>')
         for (x, y), (_, v) in zip(at, points):
             c.out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour(name, names)}"/>')
-            c.text(x + 5, y - 5, number(v), size=10)
+            if len(names) < 4 or order(name) < 2:                      # more would lie on each other
+                c.text(x + 5, y - 5, number(v), size=10)
     for i, x in enumerate(places):
         c.text(LEFT + (i + 0.5) * room, HEIGHT - BOTTOM + 18, f"{x:,}", anchor="middle")
     c.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 40, axis, anchor="middle", fill="#555")
@@ -136,7 +151,7 @@ def lines(series, title, unit, axis, path):
 
 def latency(rows, path):
     series = {}
-    for r in rows:
+    for r in shown(rows):
         place = r["group"] == "relay" and cell(r["args"])
         if place and place[0] == 2048 and not place[1]:
             for key, dash in (("p50", "none"), ("p99", "5 4")):
