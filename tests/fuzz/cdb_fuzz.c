@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/fuzz/input.h"
 #include "util/log.h"
 #include "util/map_cdb.h"
 
@@ -15,23 +16,6 @@ enum { RAW = 1 };
 
 struct seen { struct map_cdb *c; size_t entries, bytes, most; bool good; };
 
-static struct str
-take(struct str *in, size_t n)
-{
-	struct str s = str_sub(*in, 0, n);
-
-	*in = str_sub(*in, s.n, in->n);
-	return s;
-}
-
-static size_t
-take_byte(struct str *in)
-{
-	struct str s = take(in, 1);
-
-	return s.n ? (unsigned char)s.p[0] : 0;
-}
-
 static size_t
 make(int fd, struct str in, size_t changes)
 {
@@ -40,8 +24,8 @@ make(int fd, struct str in, size_t changes)
 
 	ENSURE(map_cdb_begin(fd, &m) == OK);
 	while (in.n > 3 * changes) {
-		struct str key = take(&in, take_byte(&in));
-		struct str value = take(&in, take_byte(&in));
+		struct str key = take_piece(&in, take_byte(&in));
+		struct str value = take_piece(&in, take_byte(&in));
 
 		ENSURE(map_cdb_add(m, key, value, false) == OK);
 		entries++;

@@ -11,25 +11,17 @@
 #include "spool/layout.h"
 #include "spool/spool.h"
 #include "util/buf.h"
+#include "tests/fuzz/input.h"
 #include "util/log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum { RAW = 1, CUT = 2, HISTORY_MAX = 1 << 20 };
 
-static struct str
-take(struct str *in, size_t n)
-{
-	struct str s = str_sub(*in, 0, n);
-
-	*in = str_sub(*in, s.n, in->n);
-	return s;
-}
-
 static size_t
 take_u16(struct str *in)
 {
-	struct str s = take(in, 2);
+	struct str s = take_piece(in, 2);
 
 	return s.n < 2 ? 0 : (size_t)((unsigned char)s.p[0] << 8 | (unsigned char)s.p[1]);
 }
@@ -40,7 +32,7 @@ seal(struct str in, bool cut, struct buf *out)
 	static const char content[] = "Subject: x\r\n\r\nbody\r\n";
 	struct layout_header h = { .id = 0x0123456789ABCDEF, .arrived = 1795000000000000, .size = sizeof content - 1 };
 	char header[LAYOUT_HEADER], mark[LAYOUT_MARK], entry[LAYOUT_ENTRY];
-	struct str envelope = take(&in, take_u16(&in)), rcpts = take(&in, 1);
+	struct str envelope = take_piece(&in, take_u16(&in)), rcpts = take_piece(&in, 1);
 
 	h.content_at = (uint32_t)(LAYOUT_HEADER + envelope.n);
 	h.nrcpts = rcpts.n ? (unsigned char)rcpts.p[0] : 1;
@@ -51,7 +43,7 @@ seal(struct str in, bool cut, struct buf *out)
 	ENSURE(buf_add(out, (struct str){ header, sizeof header }) && buf_add(out, envelope) && buf_adds(out, content) &&
 	       buf_add(out, (struct str){ mark, sizeof mark }));
 	for (uint32_t seq = 0; in.n > 0; seq++) {
-		struct str payload = take(&in, take_u16(&in));
+		struct str payload = take_piece(&in, take_u16(&in));
 
 		layout_entry_put(seq, payload, entry);
 		ENSURE(buf_add(out, (struct str){ entry, sizeof entry }) && buf_add(out, payload));

@@ -9,6 +9,7 @@ int postdrop_main(int argc, char **argv);
 
 #include <sys/mman.h>
 
+#include "tests/fuzz/input.h"
 #include "tests/unit/scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -37,23 +38,6 @@ set_up(void)
 	settings.queue_directory = dir;
 	settings.message_size_limit = 2000;
 	ENSURE(spool_open(dir, SYNC_NONE, false, &spool) == OK);
-}
-
-static struct str
-take_piece(struct str *in, size_t n)
-{
-	struct str s = str_sub(*in, 0, n);
-
-	*in = str_sub(*in, s.n, in->n);
-	return s;
-}
-
-static size_t
-take_byte(struct str *in)
-{
-	struct str s = take_piece(in, 1);
-
-	return s.n ? (unsigned char)s.p[0] : 0;
 }
 
 static void

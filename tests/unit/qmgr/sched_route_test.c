@@ -217,11 +217,13 @@ recipients_that_no_longer_belong_together_part(void)
 	down();
 }
 
-/* Two parcels, by their transports; one is tried while the other is under way. */
+/* They shall part: the first two recipients of what one_is_under_way() enters. */
+static const struct sched_routed parted[2] = { { 0, STR("smtp"), STR("relay.example") }, { 1, STR("smtp"), STR("example.com") } };
+
+/* A message of two parcels, by their transports; the first has been tried, the other is under way. */
 static void
-they_wait_for_what_is_under_way(void)
+one_is_under_way(void)
 {
-	const struct sched_routed v[2] = { { 0, STR("smtp"), STR("relay.example") }, { 1, STR("smtp"), STR("example.com") } };
 	struct sched_rcpt r[3] = { { .index = 0, .addr = STR("r0@example.com"), .transport = STR("smtp"), .nexthop = STR("example.com") },
 		{ .index = 1, .addr = STR("r1@example.com"), .transport = STR("smtp"), .nexthop = STR("example.com") },
 		{ .index = 2, .addr = STR("r2@example.com"), .transport = STR("slow"), .nexthop = STR("example.com") } };
@@ -234,16 +236,22 @@ they_wait_for_what_is_under_way(void)
 	world_run(&w);
 	CHECK(w.nflights == 2);
 	world_end(&w, a, w.flights[0].n == 2 ? 0 : 1, SITE_OK, RCPT_DEFERRED);
+}
+
+static void
+they_wait_for_what_is_under_way(void)
+{
+	one_is_under_way();
 	w.route_to = NULL;
 	world_pass(&w, 400);
 	CHECK(w.nflights == 1 && w.reroutes == 1);
-	sched_routed(w.s, 1, v, 2);
+	sched_routed(w.s, 1, parted, 2);
 	world_run(&w);
 	CHECK(w.nflights == 1 && sched_in_flight(sched_find(w.s, 1)) == 1);
 	world_end(&w, other, 0, SITE_OK, RCPT_SENT);
 	world_pass(&w, 10);
 	CHECK(w.reroutes == 2);
-	sched_routed(w.s, 1, v, 2);
+	sched_routed(w.s, 1, parted, 2);
 	world_run(&w);
 	CHECK(w.nflights == 2);
 	world_end_all(&w, a, SITE_OK, RCPT_SENT);
@@ -290,27 +298,16 @@ a_flush_of_a_deferred_transport_is_kept_when_they_part(void)
 static void
 nor_is_it_lost_while_they_wait_for_what_is_under_way(void)
 {
-	const struct sched_routed v[2] = { { 0, STR("smtp"), STR("relay.example") }, { 1, STR("smtp"), STR("example.com") } };
-	struct sched_rcpt r[3] = { { .index = 0, .addr = STR("r0@example.com"), .transport = STR("smtp"), .nexthop = STR("example.com") },
-		{ .index = 1, .addr = STR("r1@example.com"), .transport = STR("smtp"), .nexthop = STR("example.com") },
-		{ .index = 2, .addr = STR("r2@example.com"), .transport = STR("slow"), .nexthop = STR("example.com") } };
-	struct sched_msg m = { .id = 1, .dir = SPOOL_INCOMING, .sender = STR("s@example.org") };
-
-	up();
-	other = sched_agent_add(w.s, STR("slow"), 10, &other);
-	m.arrived = world_wall(&w);
-	CHECK(sched_enter(w.s, &m, r, 3));
-	world_run(&w);
-	world_end(&w, a, w.flights[0].n == 2 ? 0 : 1, SITE_OK, RCPT_DEFERRED);
+	one_is_under_way();
 	defer_transports();
 	CHECK(sched_op(w.s, sched_find(w.s, 1), QUEUE_FLUSH));
-	sched_routed(w.s, 1, v, 2);
+	sched_routed(w.s, 1, parted, 2);
 	world_run(&w);
 	CHECK(w.nflights == 1 && w.reroutes == 1);
 	world_end(&w, other, 0, SITE_OK, RCPT_SENT);
 	world_pass(&w, 10);
 	CHECK(w.reroutes == 2);
-	sched_routed(w.s, 1, v, 2);
+	sched_routed(w.s, 1, parted, 2);
 	world_run(&w);
 	CHECK(w.nflights == 2);
 	world_end_all(&w, a, SITE_OK, RCPT_SENT);
