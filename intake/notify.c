@@ -8,6 +8,7 @@
 #include "util/log.h"
 
 enum {
+	AT_ONCE_MS = 50,                               /* a channel that lasted as long is made again without delay */
 	RECONNECT_MS = 200,                            /* mail taken meanwhile waits for qmgr's sweep */
 	CONNECT_SECONDS = 10,
 	FRAME_MAX = 64 << 10,                          /* qmgr has nothing to say but HELLO */
@@ -70,6 +71,8 @@ keep_channel(void *arg)
 	enum err e = OK;
 
 	while (e != E_STOPPED && !task_stopping()) {
+		struct time at_once = time_after_ms(time_now(), AT_ONCE_MS);
+
 		e = connect_qmgr(n);
 		if (e == OK) {
 			if (n->dropped > 0)
@@ -82,7 +85,8 @@ keep_channel(void *arg)
 		} else {
 			log_debug("qmgr: %s", err_why());
 		}
-		if (e != E_STOPPED)
+		/* The next qmgr, as soon as it is there, finds us waiting: master keeps the socket. */
+		if (e != E_STOPPED && time_before(time_now(), at_once))
 			e = task_sleep(time_after_ms(time_now(), RECONNECT_MS));
 	}
 }

@@ -50,6 +50,19 @@ class NoQmgr:
         new_qmgr(self.m, self.former)
 
 
+def test_mail_that_comes_with_a_new_qmgr_is_not_left_to_its_sweep():
+    """The sweep is 10 s after the start."""
+    s = sink.Sink()
+    m = house.Postroad(sink=s)
+    m.send()
+    s.wait(1)
+    for sent in range(2, 6):
+        kill_qmgr(m)
+        m.queue()                                    # it answers
+        m.send()
+        s.wait(sent, seconds=5)
+
+
 def test_a_delivery_that_is_under_way_is_not_made_again():
     server = Slow()
     m = house.Postroad(sink=server.sink)
