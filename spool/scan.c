@@ -110,11 +110,13 @@ set_aside(struct hand *h, uint64_t id)
 		log_error("%s: damaged: %s; cannot be set aside: %s", path, why, err_why());
 }
 
-/* Its writer holds a lock on a file until the message is durable, or gone. */
-static bool
-has_writer(const struct peek *k)
+/* Its writer holds a lock on a file until the message is durable, or gone: E_BUSY. */
+static enum err
+check_writer(const struct peek *k)
 {
-	return flock(k->fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	if (!FAULT(flock) && flock(k->fd, LOCK_SH | LOCK_NB) == 0)
+		return OK;
+	return errno == EWOULDBLOCK ? fail(E_BUSY, "still being written") : fail_errno("flock");
 }
 
 static void
@@ -126,7 +128,7 @@ clear_debris(struct hand *h, int dir, uint64_t id)
 
 	snprintf(why, sizeof why, "%s", err_why());
 	if (fstat(h->k.fd, &st) != 0 || wall_seconds(wall_now()) - st.st_mtim.tv_sec < c->how->debris_age ||
-	    has_writer(&h->k)) {
+	    check_writer(&h->k) != OK) {
 		h->n.busy++;
 		return;
 	}
@@ -139,16 +141,17 @@ clear_debris(struct hand *h, int dir, uint64_t id)
 		log_warn("%s: %s; cannot be removed: %s", name, why, strerror(errno));
 }
 
-/* R2.4: whole, but perhaps not yet durable, and its writer may still have to take it back. */
-static bool
-not_yet_ours(const struct peek *k, enum spool_dir d)
+/* R2.4: whole, but perhaps not yet durable, and its writer may still have to take it back: E_BUSY. */
+static enum err
+check_ours(const struct peek *k, enum spool_dir d)
 {
 	struct stat st;
 
+	TRY(check_writer(k));
 	/* Elsewhere it is one that is just being loaded (R11), which does not take it back. */
-	if (d != SPOOL_INCOMING)
-		return has_writer(k);
-	return has_writer(k) || fstat(k->fd, &st) != 0 || st.st_nlink == 0;
+	if (d == SPOOL_INCOMING && (fstat(k->fd, &st) != 0 || st.st_nlink == 0))
+		return fail(E_BUSY, "taken back");
+	return OK;
 }
 
 static void
@@ -164,10 +167,9 @@ look_at(struct hand *h, int dir, uint64_t id)
 	h->n.files++;
 	if (e == OK)
 		e = peek_view(&h->k, c->d, false, &v);
-	if (e == OK && not_yet_ours(&h->k, c->d)) {
-		h->n.busy++;
+	if (e == OK && (e = check_ours(&h->k, c->d)) != OK)
 		spool_view_fini(&v);
-	} else if (e == OK) {
+	if (e == OK) {
 		h->n.messages++;
 		if (!c->how->fn(c->how->arg, &v))
 			atomic_store(&c->stop, true);
@@ -176,6 +178,8 @@ look_at(struct hand *h, int dir, uint64_t id)
 		set_aside(h, id);
 	} else if (e == E_EOF) {
 		clear_debris(h, dir, id);
+	} else if (e == E_BUSY) {
+		h->n.busy++;
 	} else {
 		h->n.errors++;
 		log_warn("%s: cannot be read: %s", name, err_why());

@@ -12,7 +12,7 @@
 
 #define FAULT_CALLS(X) \
 	X(open) X(write) X(pwrite) X(read) X(fsync) X(fdatasync) X(syncfs) X(fstat) X(link) X(rename) X(unlink) X(mkdir) \
-	X(close) X(accept) X(connect) X(mmap) X(fork) X(epoll_ctl) X(sendmsg)
+	X(close) X(accept) X(connect) X(mmap) X(fork) X(epoll_ctl) X(sendmsg) X(flock)
 
 #define X(call) FAULT_##call,
 enum fault_call { FAULT_CALLS(X) FAULT_CALL_COUNT };

@@ -173,6 +173,12 @@ r2_4_a_scan_keeps_off_what_is_being_written(void)
 	stats = scan_all(s, SPOOL_INCOMING, 0);
 	CHECK(stats.busy == 1 && stats.messages == 0);
 	close(fd);
+
+	/* Whether it has one cannot be told now. */
+	faults("unit:flock:1:ENOLCK");
+	stats = scan_all(s, SPOOL_INCOMING, 0);
+	CHECK(stats.errors == 1 && stats.messages == 0);
+	faults(NULL);
 	CHECK(scan_all(s, SPOOL_INCOMING, 0).messages == 1);
 	free(content);
 	spool_down(&s);
