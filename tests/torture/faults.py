@@ -5,7 +5,7 @@ comes to the n-th.  Two phases: while it works, and while it starts.
 
 What must hold: no 250 (or exit 0) for mail that does not arrive; nothing but 4xx and broken connections otherwise; master lives;
 and within 5 s of the fault's end a fresh message goes all the way, without help."""
-import ctypes, mmap, os, pwd, re, shutil, signal, struct, subprocess, tempfile, time
+import ctypes, fcntl, mmap, os, pwd, re, shutil, signal, struct, subprocess, tempfile, time
 
 import house, sink
 from dnsd import Dns
@@ -210,6 +210,8 @@ class World:
         self.seen_messages = len(messages)
         try:
             with open(f"{self.mail}/{self.local_user}", "rb") as f:
+                # What is just being written may be taken back.
+                fcntl.lockf(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 f.seek(self.seen_mail)
                 text = f.read()
             whole = text.rpartition(b"\n")[0]
@@ -366,7 +368,8 @@ def modes(error): return (False,) if error in ONCE_ONLY or error == "KILL" else 
 def cells(role, counts):
     for call, count in sorted(counts.items()):
         errors = ERRORS.get(call, OTHERS)
-        for error in errors + (("KILL",) if role != "master" else ()):
+        # Who is killed while he delivers to a mailbox leaves the dot lock behind, and all wait until it is old enough to be nobody's.
+        for error in errors + (("KILL",) if role not in ("master", "deliver") else ()):
             for onwards in modes(error):
                 yield call, error, onwards, count
 
