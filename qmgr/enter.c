@@ -10,8 +10,7 @@ enum { ADDRESS_MAX = 4096, ROUTES_MAX = 64 << 20 };
 static void
 enter_rcpt(const struct sched_msg *m, struct sched_rcpt *r)
 {
-	if (r->state == JRN_SENT || r->state == JRN_BOUNCED || r->state == JRN_EXPIRED ||
-	    !notice_is_double_bounce(r->addr))
+	if (sched_is_over(r) || !notice_is_double_bounce(r->addr))
 		return;
 	notice_log_discarded(m, r);
 	r->state = JRN_SENT;

@@ -259,12 +259,6 @@ is_of(const struct late *l, const struct sched_msg *m)
 	return l->asked.arrived == m->arrived.us && l->asked.size == m->size && l->asked.content_at == m->content_at;
 }
 
-static bool
-is_over(const struct sched_rcpt *r)
-{
-	return r->state == JRN_SENT || r->state == JRN_BOUNCED || r->state == JRN_EXPIRED;
-}
-
 static void
 mark(struct late *l, struct sched_rcpt *v, size_t n, enum rank rank)
 {
@@ -274,7 +268,8 @@ mark(struct late *l, struct sched_rcpt *v, size_t n, enum rank rank)
 	while (rest.n > 0 && msg_rcpt_take(&rest, &r)) {
 		struct sched_rcpt *to = rcpt_of(v, n, r.index);
 
-		if (to == NULL || to->late || is_over(to) || !str_eq(to->addr, r.addr) || rank_of(l, r.index) != rank)
+		if (to == NULL || to->late || sched_is_over(to) || !str_eq(to->addr, r.addr) ||
+		    rank_of(l, r.index) != rank)
 			continue;
 		to->late = &l->sched;
 		to->transport = l->transport;

@@ -83,6 +83,13 @@ struct sched_rcpt {
 	const struct sched_late *late;                 /* it is being delivered already (transport and nexthop are that delivery's); or NULL */
 };
 
+/* Nothing is left to be tried. */
+static inline bool
+sched_is_over(const struct sched_rcpt *r)
+{
+	return r->state == JRN_SENT || r->state == JRN_BOUNCED || r->state == JRN_EXPIRED;
+}
+
 /* Where the recipient of this index goes. */
 struct sched_routed {
 	uint32_t   index;

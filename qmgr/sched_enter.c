@@ -137,12 +137,6 @@ starts_parcel(const struct plan *p, size_t i, size_t in_parcel)
 	       p->v[i].in->next_try.us != p->v[i - 1].in->next_try.us;
 }
 
-static bool
-is_over(const struct sched_rcpt *r)
-{
-	return r->state == JRN_SENT || r->state == JRN_BOUNCED || r->state == JRN_EXPIRED;
-}
-
 static uint8_t
 still_due(const struct sched *s, uint32_t flags, const struct sched_rcpt *r)
 {
@@ -163,7 +157,7 @@ plan_make(struct sched *s, struct plan *p, uint32_t flags, const struct sched_rc
 	*p = (struct plan){ .v = NULL };
 	p->v = n > 1 ? mem_array(n, sizeof *p->v) : &p->one;
 	for (size_t i = 0; i < n; i++) {
-		bool over = is_over(&rcpts[i]);
+		bool over = sched_is_over(&rcpts[i]);
 		uint8_t due = over ? still_due(s, flags, &rcpts[i]) : 0;
 
 		if (over && due == 0)

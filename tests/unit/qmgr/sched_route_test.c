@@ -238,6 +238,21 @@ one_is_under_way(void)
 	world_end(&w, a, w.flights[0].n == 2 ? 0 : 1, SITE_OK, RCPT_DEFERRED);
 }
 
+/* Asked again then, they are delivered apart. */
+static void
+they_part_when_it_ends(void)
+{
+	world_end(&w, other, 0, SITE_OK, RCPT_SENT);
+	world_pass(&w, 10);
+	CHECK(w.reroutes == 2);
+	sched_routed(w.s, 1, parted, 2);
+	world_run(&w);
+	CHECK(w.nflights == 2);
+	world_end_all(&w, a, SITE_OK, RCPT_SENT);
+	CHECK(w.removed == 1);
+	down();
+}
+
 static void
 they_wait_for_what_is_under_way(void)
 {
@@ -248,15 +263,7 @@ they_wait_for_what_is_under_way(void)
 	sched_routed(w.s, 1, parted, 2);
 	world_run(&w);
 	CHECK(w.nflights == 1 && sched_in_flight(sched_find(w.s, 1)) == 1);
-	world_end(&w, other, 0, SITE_OK, RCPT_SENT);
-	world_pass(&w, 10);
-	CHECK(w.reroutes == 2);
-	sched_routed(w.s, 1, parted, 2);
-	world_run(&w);
-	CHECK(w.nflights == 2);
-	world_end_all(&w, a, SITE_OK, RCPT_SENT);
-	CHECK(w.removed == 1);
-	down();
+	they_part_when_it_ends();
 }
 
 /* From now on mail waits for a flush. */
@@ -304,15 +311,7 @@ nor_is_it_lost_while_they_wait_for_what_is_under_way(void)
 	sched_routed(w.s, 1, parted, 2);
 	world_run(&w);
 	CHECK(w.nflights == 1 && w.reroutes == 1);
-	world_end(&w, other, 0, SITE_OK, RCPT_SENT);
-	world_pass(&w, 10);
-	CHECK(w.reroutes == 2);
-	sched_routed(w.s, 1, parted, 2);
-	world_run(&w);
-	CHECK(w.nflights == 2);
-	world_end_all(&w, a, SITE_OK, RCPT_SENT);
-	CHECK(w.removed == 1);
-	down();
+	they_part_when_it_ends();
 }
 
 /* The second parcel waits for its turn behind the first, which leaves for another destination. */
