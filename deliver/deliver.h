@@ -20,6 +20,12 @@ enum err deliver_maildir(struct delivering *d) MUST_USE;
 enum err deliver_command(struct delivering *d) MUST_USE;
 enum err deliver_read(struct delivering *d) MUST_USE;
 
+/* A mailbox is locked the two ways that other programs on this host know; each is waited for, up to 10 s: E_BUSY.
+ * The dot lock, PATH.lock, holds "PID:HOST", as Dovecot's do.  One that names a process of this host which is no more is taken away at
+ * once, any other when it is 500 s old.  *lock: its path, to be unlinked and freed; NULL where the directory is not ours to write in. */
+enum err deliver_lock_dot(struct delivering *d, const char *path, char **lock) MUST_USE;
+enum err deliver_lock_fcntl(struct delivering *d, const char *path, int fd) MUST_USE;
+
 /* A failure whose code is not the error's own. */
 enum err deliver_fail(struct delivering *d, enum err e, const char *esc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* Head and content, as flags say, in pieces to write(); stops at its first error. */

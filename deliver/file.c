@@ -12,7 +12,7 @@
 #include "util/mem.h"
 #include "util/proc.h"
 
-enum { LOCK_TRIES = 20, LOCK_PAUSE_US = 500000, STALE_SECONDS = 500, NAMES_TRIED = 10 };
+enum { NAMES_TRIED = 10 };
 
 static const char *
 path_of(const struct delivering *d)
@@ -50,7 +50,6 @@ struct mbox {
 	struct delivering *d;
 	int fd;
 	off_t was, at;
-	char *lock; /* path of the dot lock, when it is ours */
 };
 
 static enum err
@@ -64,51 +63,6 @@ write_mbox(void *arg, struct str piece)
 	TRY(fd_write_all(m->fd, piece, m->at));
 	m->at += (off_t)piece.n;
 	return OK;
-}
-
-/* Other programs on this host lock mailboxes the same two ways. */
-static enum err
-lock_fcntl(struct mbox *m)
-{
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		if (fcntl(m->fd, F_SETLK, &whole) == 0)
-			return OK;
-		if (errno != EAGAIN && errno != EACCES)
-			return fail_errno("lock %s", path_of(m->d));
-		usleep(LOCK_PAUSE_US);
-	}
-	return deliver_fail(m->d, E_BUSY, "4.2.0", "unable to lock %s: in use", path_of(m->d));
-}
-
-static enum err
-lock_dot(struct mbox *m)
-{
-	char path[4200];
-	struct stat st;
-
-	snprintf(path, sizeof path, "%s.lock", path_of(m->d));
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
-
-		if (fd >= 0) {
-			close(fd);
-			m->lock = mem_dup(path);
-			return OK;
-		}
-		/* Where the directory is not ours to write in, the other lock has to do. */
-		if (errno == EACCES || errno == EPERM || errno == EROFS)
-			return OK;
-		if (errno != EEXIST)
-			return fail_errno("create %s", path);
-		if (lstat(path, &st) == 0 && time(NULL) - st.st_mtime > STALE_SECONDS)
-			(void)unlink(path);
-		else
-			usleep(LOCK_PAUSE_US);
-	}
-	return deliver_fail(
-	    m->d, E_BUSY, "4.2.0", "unable to create lock file %s: File exists", path);
 }
 
 static enum err
@@ -135,11 +89,29 @@ check_mbox(struct mbox *m, bool made)
 	return OK;
 }
 
+/* What a delivery left that died on its way would swallow the message after it: that one begins
+ * behind an empty line, whatever there is. */
+static enum err
+end_last_message(struct mbox *m)
+{
+	char last[2] = "\n\n";
+	size_t n = m->was < 2 ? (size_t)m->was : 2;
+
+	if (!(m->d->r.flags & DROP_EMPTY_END))
+		return OK;
+	TRY(fd_read_all(m->fd, last + 2 - n, n, m->was - (off_t)n));
+	for (size_t i = last[1] == '\n' ? (last[0] == '\n' ? 2 : 1) : 0; i < 2; i++)
+		TRY(write_mbox(m, STR("\n")));
+	return OK;
+}
+
 static enum err
 append(struct mbox *m)
 {
-	enum err e = deliver_copy(m->d, write_mbox, m);
+	enum err e = end_last_message(m);
 
+	if (e == OK)
+		e = deliver_copy(m->d, write_mbox, m);
 	if (e == OK && sys_fsync(m->fd) != 0)
 		e = fail_errno("fsync %s", path_of(m->d));
 	if (e != OK) {
@@ -159,7 +131,8 @@ deliver_mbox(struct delivering *d)
 	struct mbox m = { .d = d, .fd = -1 };
 	const char *path = path_of(d);
 	bool made = false;
-	enum err e = lock_dot(&m);
+	char *lock = NULL; /* path of the dot lock, when it is ours */
+	enum err e = deliver_lock_dot(d, path, &lock);
 
 	if (e == OK && (m.fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0 &&
 	    errno == ENOENT) {
@@ -171,7 +144,7 @@ deliver_mbox(struct delivering *d)
 	if (e == OK)
 		e = check_mbox(&m, made);
 	if (e == OK)
-		e = lock_fcntl(&m);
+		e = deliver_lock_fcntl(d, path, m.fd);
 	/* Somebody may have written while we waited. */
 	if (e == OK && (m.was = m.at = lseek(m.fd, 0, SEEK_END)) < 0)
 		m.was = m.at = 0;
@@ -181,9 +154,9 @@ deliver_mbox(struct delivering *d)
 		e = append(&m);
 	if (e == OK && made)
 		e = deliver_sync_parent(path);
-	if (m.lock)
-		(void)unlink(m.lock);
-	free(m.lock);
+	if (lock)
+		(void)unlink(lock);
+	free(lock);
 	if (m.fd >= 0)
 		close(m.fd);
 	return e;

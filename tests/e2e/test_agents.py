@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The small delivery agents: virtual, error, retry, discard."""
-import os, pwd
+import os, pwd, socket, subprocess
 
 import house, sink
 
@@ -37,6 +37,19 @@ def test_virtual_mailboxes():
     assert open(f"{m.dir}/mail/virtual.test/ann/new/{new}").read().startswith("Return-Path: <alice@client.test>\n")
     assert os.stat(f"{m.dir}/mail/joe").st_uid == owner().pw_uid
     m.empty()
+
+
+def test_who_died_over_a_mailbox_does_not_keep_it():
+    """A deliver that was killed leaves its lock; within the sandbox, too, it is told to be dead."""
+    s, m = world()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with open(f"{m.dir}/mail/joe.lock", "w") as f:
+        f.write(f"{dead.pid}:{socket.gethostname()}")
+    os.chmod(f"{m.dir}/mail/joe.lock", 0o644)
+    qid = m.send(rcpts=["joe@virtual.test"])
+    m.wait_log(rf"{qid}: to=<joe@virtual\.test>, .*status=sent \(delivered to mailbox\)", seconds=5)
+    assert os.listdir(f"{m.dir}/mail") == ["joe"]
 
 
 def test_virtual_mailboxes_that_cannot_be():

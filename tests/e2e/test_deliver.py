@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """deliver, the last step of a delivery on this host, asked directly: agent/drop_wire.h."""
 import fcntl, os, pwd, shutil, socket, stat, struct, subprocess, tempfile, threading, time
+from concurrent.futures import ThreadPoolExecutor
 
 import house
 
@@ -34,9 +35,7 @@ def deliver(kind, path="", argv=(), env=(), head=b"", flags=0, limit=0, seconds=
     ours, theirs = socket.socketpair()
     with tempfile.TemporaryFile() as f:
         f.write(b"junk " + content); f.flush()
-        os.dup2(theirs.fileno(), 200)
-        p = subprocess.Popen([f"{house.BIN}/deliver"], stdin=f, pass_fds=[3], preexec_fn=lambda: os.dup2(200, 3))
-        os.close(200)
+        p = subprocess.Popen([f"{house.BIN}/deliver"], stdin=f, pass_fds=[3], preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
     theirs.close()
     ours.sendall(struct.pack("<IH", len(body) + 2, 1) + body)
     data = b""
@@ -94,6 +93,62 @@ def test_locks_of_others_are_waited_for():
     threading.Timer(1.5, os.unlink, [f"{d.path}/box.lock"]).start()
     began = time.time()
     assert deliver(MBOX, f"{d.path}/box")[0] == OK and time.time() - began > 1
+
+
+def lock_of(d, owner, age=0):
+    with open(f"{d.path}/box.lock", "w") as f:
+        f.write(owner)
+    os.chmod(f"{d.path}/box.lock", 0o644)
+    os.utime(f"{d.path}/box.lock", (time.time() - age,) * 2)
+
+
+def test_a_lock_of_the_dead_is_taken_away():
+    """As Dovecot writes them, and we: process and host."""
+    d, host = Dir(), socket.gethostname()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for owner, age in ((f"{dead.pid}:{host}", 0), (f"{dead.pid}:{host}\n", 0), ("", 600), (f"{os.getpid()}:{host}", 600)):
+        lock_of(d, owner, age)
+        began = time.time()
+        got = deliver(MBOX, f"{d.path}/box")
+        assert got[0] == OK and time.time() - began < 0.4 and os.listdir(d.path) == ["box"], (owner, age, got)
+
+
+def test_a_lock_that_may_be_held_is_waited_for():
+    d, host = Dir(), socket.gethostname()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for owner in (f"{os.getpid()}:{host}", f"{dead.pid}:elsewhere.test", f"{dead.pid}", "", f"0:{host}", f"-1:{host}", f"99999999999:{host}", ":", 400 * "1"):
+        lock_of(d, owner)
+        threading.Timer(0.7, os.unlink, [f"{d.path}/box.lock"]).start()
+        began = time.time()
+        assert deliver(MBOX, f"{d.path}/box")[0] == OK and time.time() - began > 0.6, owner
+
+
+def test_many_who_find_the_lock_of_the_dead_take_turns():
+    d = Dir()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    one = b"From a Tue Nov 24\n" + TEXT.replace(b"\r\n", b"\n").replace(b"From here", b">From here").replace(b">From there", b">>From there") + b"\n"
+    for _ in range(5):
+        lock_of(d, f"{dead.pid}:{socket.gethostname()}")
+        with ThreadPoolExecutor(8) as pool:
+            got = list(pool.map(lambda _: deliver(MBOX, f"{d.path}/box", head=b"From a Tue Nov 24\n", flags=QUOTE_FROM | EMPTY_END), range(8)))
+        assert all(g[0] == OK for g in got), got
+    assert open(f"{d.path}/box", "rb").read() == 40 * one and os.listdir(d.path) == ["box"]
+
+
+def test_half_a_message_does_not_swallow_the_next():
+    """A delivery that was killed leaves what it had written."""
+    d = Dir()
+    head, flags = b"From a Tue Nov 24\n", QUOTE_FROM | EMPTY_END
+    for left, gap in ((b"From b\nSubject: ha", b"\n\n"), (b"From b\nSubject: half\n", b"\n"), (b"x", b"\n\n"), (b"\n", b""), (b"\n\n", b""), (b"", b"")):
+        with open(f"{d.path}/box", "wb") as f:
+            f.write(left)
+        os.chown(f"{d.path}/box", someone().pw_uid, someone().pw_gid)
+        assert deliver(MBOX, f"{d.path}/box", head=head, flags=flags)[0] == OK
+        got = open(f"{d.path}/box", "rb").read()
+        assert got.startswith(left + gap + head) and got.endswith(b"\n\n"), got
 
 
 def test_hostile_mailboxes():

@@ -368,8 +368,7 @@ def modes(error): return (False,) if error in ONCE_ONLY or error == "KILL" else 
 def cells(role, counts):
     for call, count in sorted(counts.items()):
         errors = ERRORS.get(call, OTHERS)
-        # Who is killed while he delivers to a mailbox leaves the dot lock behind, and all wait until it is old enough to be nobody's.
-        for error in errors + (("KILL",) if role not in ("master", "deliver") else ()):
+        for error in errors + (("KILL",) if role != "master" else ()):
             for onwards in modes(error):
                 yield call, error, onwards, count
 
