@@ -164,6 +164,8 @@
 	P(num,  smtpd_min_data_rate,                "500",              0, 1 << 30, "Bytes a second that message content must arrive at, averaged over a smtpd_timeout.") \
 	P(num,  smtpd_client_limit,                 "10000",            1, 60000, "Sessions that one smtpd process serves at once; 1 gives each session a process.") \
 	P(num,  smtpd_client_connection_count_limit, "50",              0, 1000000, "Most sessions of one client at once; 0: no limit.") \
+	P(num,  smtpd_client_ipv4_prefix_length,    "32",               0, 32, "Clients whose IPv4 addresses have as many first bits in common are one client to the limits per client.") \
+	P(num,  smtpd_client_ipv6_prefix_length,    "64",               0, 128, "The same for IPv6; 64: whoever has one network of his own is one client.") \
 	P(nets, smtpd_client_event_limit_exceptions, "$mynetworks",     0, 65536, "Clients that limits per client do not apply to.") \
 	P(num,  smtpd_recipient_limit,              "1000",             1, 1000000, "Most recipients of a message.") \
 	P(num,  smtpd_recipient_overshoot_limit,    "1000",             1, 1000000, "Recipients refused beyond smtpd_recipient_limit before each counts as an error.") \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clients.h - how many sessions each client has, over all processes of a service.  Each process counts its own in a table of shared
- * memory and sums over the tables of those that live, so what a killed one leaves behind counts no more. */
+ * memory and sums over the tables of those that live, so what a killed one leaves behind counts no more.
+ * Clients are told apart by the first bits of their addresses (smtpd_client_ipv4_prefix_length, _ipv6_). */
 #ifndef SMTPD_CLIENTS_H
 #define SMTPD_CLIENTS_H
 

@@ -37,7 +37,10 @@ tear_down(void)
 static struct service
 service(unsigned slot, const char *name)
 {
-	struct service s = { .name = name, .slot = slot, .board = world.board, .params.data_directory = world.dir };
+	struct service s = { .name = name,
+		.slot = slot,
+		.board = world.board,
+		.params = { .data_directory = world.dir, .smtpd_client_ipv4_prefix_length = 32, .smtpd_client_ipv6_prefix_length = 64 } };
 
 	world.board->slot[slot].pid = (int32_t)getpid();
 	return s;
@@ -73,6 +76,44 @@ sessions_are_counted_for_each_client_and_service(void)
 	clients_close(&c);
 	clients_close(&d);
 	tear_down();
+}
+
+static void
+clients_are_told_apart_by_the_first_bits_of_their_addresses(void)
+{
+	static const struct { const char *one, *other; long long bits4, bits6; bool same; } cases[] = {
+		{ "2001:db8::1", "2001:db8::2", 32, 64, true },
+		{ "2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", 32, 64, true },
+		{ "2001:db8::1", "2001:db8:0:1::1", 32, 64, false },
+		{ "2001:db8::1", "2001:db8::2", 32, 128, false },
+		{ "2001:db8::1", "2001:db8::1", 32, 128, true },
+		{ "2001:db8:0:10::1", "2001:db8:0:1f::1", 32, 60, true },
+		{ "2001:db8:0:10::1", "2001:db8:0:20::1", 32, 60, false },
+		{ "2001:db8::1", "fe80::1", 32, 0, true },
+		{ "192.0.2.1", "192.0.2.2", 32, 64, false },
+		{ "192.0.2.1", "192.0.2.254", 24, 64, true },
+		{ "192.0.2.1", "192.0.3.1", 24, 64, false },
+		{ "192.0.2.128", "192.0.2.255", 25, 64, true },
+		{ "192.0.2.128", "192.0.2.127", 25, 64, false },
+		{ "192.0.2.1", "10.0.0.1", 0, 64, true },
+		{ "192.0.2.1", "fe80::1", 0, 0, false },
+	};
+
+	for (size_t i = 0; i < countof(cases); i++) {
+		struct addr a = host(cases[i].one), b = host(cases[i].other);
+		struct service s;
+		struct clients *c;
+
+		set_up();
+		s = service(3, "smtp");
+		s.params.smtpd_client_ipv4_prefix_length = cases[i].bits4;
+		s.params.smtpd_client_ipv6_prefix_length = cases[i].bits6;
+		c = clients_open(&s);
+		CHECK(clients_enter(c, &a) == 1);
+		CHECK(clients_enter(c, &b) == (cases[i].same ? 2 : 1));
+		clients_close(&c);
+		tear_down();
+	}
 }
 
 static void
@@ -168,4 +209,5 @@ more_clients_than_fit_do_no_harm(void)
 }
 
 SUITE(clients, TEST(sessions_are_counted_for_each_client_and_service), TEST(ports_do_not_matter),
+    TEST(clients_are_told_apart_by_the_first_bits_of_their_addresses),
     TEST(what_a_killed_process_leaves_behind_does_not_count), TEST(more_clients_than_fit_do_no_harm));
