@@ -84,6 +84,40 @@ remove_if_stale(const char *path)
 	return gone;
 }
 
+/* The file gets its name when it says already whose it is: who is killed in between leaves none. */
+static bool
+link_lock(const char *name)
+{
+	struct str dir = str_sub(str_of(name), 0, str_rfind(str_of(name), '/') + 1);
+	char *where = str_dup(dir), self[64];
+	int fd = open(where, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0444), error;
+	bool linked;
+
+	free(where);
+	if (fd < 0)
+		return false;
+	put_owner(fd);
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	linked = linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+	error = errno;
+	close(fd);
+	errno = error;
+	return linked;
+}
+
+/* Where there are no files without a name. */
+static bool
+create_lock(const char *name)
+{
+	int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
+
+	if (fd < 0)
+		return false;
+	put_owner(fd);
+	close(fd);
+	return true;
+}
+
 enum err
 deliver_lock_dot(struct delivering *d, const char *path, char **lock)
 {
@@ -92,12 +126,8 @@ deliver_lock_dot(struct delivering *d, const char *path, char **lock)
 	*lock = NULL;
 	snprintf(name, sizeof name, "%s.lock", path);
 	for (int i = 0; i < LOCK_TRIES; i++) {
-		int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
-
-		if (fd >= 0) {
+		if (link_lock(name) || (errno != EEXIST && create_lock(name))) {
 			*lock = mem_dup(name);
-			put_owner(fd);
-			close(fd);
 			return OK;
 		}
 		/* Where the directory is not ours to write in, the other lock has to do. */
