@@ -73,20 +73,46 @@ answer_error(struct query *q, enum err e, const char *why)
 	send_answer(q, &a);
 }
 
+static int
+by_preference(const void *a, const void *b)
+{
+	/* The preference comes first in the data of an MX record. */
+	return memcmp(((const struct str *)a)->p, ((const struct str *)b)->p, 2);
+}
+
+/* The data of all records; of more MX records than are kept, the most preferred ones are to be. */
+static struct str *
+list_records(const struct ub_result *r, uint16_t type, size_t *n)
+{
+	struct str *v = NULL;
+
+	*n = 0;
+	for (int i = 0; r->havedata && r->data[i]; i++) {
+		v = mem_grow(v, (*n + 1) * sizeof *v);
+		v[(*n)++] = (struct str){ r->data[i], r->len[i] > 0 ? (size_t)r->len[i] : 0 };
+		if (type == DNS_MX && v[*n - 1].n < 2)
+			v[*n - 1] = (struct str){ "\377\377", 2 }; /* malformed without a name, too */
+	}
+	if (type == DNS_MX && *n > RDATA_RECORDS_MAX)
+		qsort(v, *n, sizeof *v, by_preference);
+	return v;
+}
+
 /* False: there are records, but none that can be understood. */
 static bool
 put_records(const struct ub_result *r, uint16_t type, struct buf *records)
 {
 	unsigned kept = 0, bad = 0;
+	size_t n;
+	struct str *v = list_records(r, type, &n);
 
-	for (int i = 0; r->havedata && r->data[i] && kept < RDATA_RECORDS_MAX; i++) {
-		struct str rdata = { r->data[i], r->len[i] > 0 ? (size_t)r->len[i] : 0 };
-
-		if (rdata_put(records, type, rdata))
+	for (size_t i = 0; i < n && kept < RDATA_RECORDS_MAX; i++) {
+		if (rdata_put(records, type, v[i]))
 			kept++;
 		else
 			bad++;
 	}
+	free(v);
 	if (bad > 0) {
 		struct buf name = BUF(512);
 

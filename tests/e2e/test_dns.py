@@ -20,6 +20,14 @@ def test_the_best_mx_is_tried_first_and_the_next_when_it_is_down():
     m.wait_log(rf"{qid}: to=<bob@example\.org>, relay=good\.example\.org\[127\.0\.0\.1\]:{s.port}, .*status=sent")
 
 
+def test_of_many_mx_records_the_best_are_used():
+    """More than are kept; the one that counts stands in their midst."""
+    many = [("MX", 20 + i % 3, f"down{i}.example.org") for i in range(300)]
+    s, d, m = world({"example.org": many[:150] + [("MX", 10, "good.example.org")] + many[150:], "good.example.org": [("A", "127.0.0.1")]})
+    qid = m.send()
+    m.wait_log(rf"{qid}: to=<bob@example\.org>, relay=good\.example\.org\[127\.0\.0\.1\]:{s.port}, .*status=sent")
+
+
 def test_all_mx_down_defers():
     s, d, m = world({"example.org": [("MX", 10, "down.example.org")], "down.example.org": [("A", "127.0.0.9")]})
     qid = m.send()
