@@ -38,7 +38,7 @@ close_log(struct redo *r)
 	if (r->root >= 0)
 		close(r->root);
 	r->fd = r->root = -1;
-	r->at = REDO_HEAD;
+	r->at = r->size = REDO_HEAD;
 	r->unsynced = false;
 	atomic_store(&r->dirty, false);
 }
@@ -110,7 +110,7 @@ open_log(struct spool *s, struct redo *r)
 		return fail_errno("fsync redo log");
 	TRY(spool_sync_dir(s, SPOOL_REDO));
 	r->generation = (uint64_t)wall_now().us;
-	r->at = REDO_HEAD;
+	r->at = r->size = REDO_HEAD;
 	return OK;
 }
 
@@ -197,11 +197,29 @@ gather(const struct redo *r, struct list *entries, struct gathered *g)
 	}
 }
 
+/* A file that grows cannot be synced without a commit of the file system's journal, and with it of all
+ * that was done meanwhile, our new files among it: what the log is there to avoid.  So it grows rarely,
+ * by zeros.  Where there is no room for them, the records are tried all the same. */
+static void
+make_room(struct redo *r, size_t need)
+{
+	static char zeros[64 << 10];
+	uint64_t size = r->size, enough = r->at + need + REDO_STEP;
+
+	if (r->at + need <= r->size)
+		return;
+	while (size < enough &&
+	       sys_pwrite(r->fd, zeros, sizeof zeros, (off_t)size) == (ssize_t)sizeof zeros)
+		size += sizeof zeros;
+	r->size = size;
+}
+
 static enum err
 write_gathered(struct redo *r, const struct gathered *g)
 {
 	ssize_t n;
 
+	make_room(r, g->bytes);
 	if (lseek(r->fd, (off_t)r->at, SEEK_SET) < 0)
 		return fail_errno("seek");
 	atomic_store(&r->dirty, true);

@@ -10,6 +10,7 @@
  *
  *	64 bytes    the header: REDO_HEADER, zeros behind it
  *	records     REDO_RECORD, then `size` bytes: the message's file as it was committed
+ *	zeros       until somebody needs the room
  *
  * A record counts if all before it do, if it has the first one's generation, and if it checks out.  A checkpoint blanks the
  * first record and begins a new generation, so that what stands behind it is no longer reached. */
@@ -28,6 +29,7 @@ enum {
 	REDO_MAGIC = 0x4F444552,                       /* "REDO" */
 	REDO_VERSION = 1,
 	REDO_FILE_MAX = 16 << 20,                      /* then a checkpoint is due */
+	REDO_STEP = 1 << 20,                           /* how much it grows at a time */
 	REDO_MESSAGE_MAX = 32 << 10,                   /* larger ones are not written twice */
 	REDO_BUSY = 16,                                /* messages a second from which on a log pays */
 	REDO_CHECKPOINT_MS = 2000,
@@ -52,6 +54,7 @@ struct redo {
 	int             root;                          /* for syncfs, opened before the first record: see struct lane */
 	char            name[40];
 	uint64_t        generation, at;                /* at: where the next record goes */
+	uint64_t        size;                          /* of the file, zeros behind the records */
 	bool            off;                           /* the disk failed, and the log is needed still: never again */
 	struct time     off_until;                     /* the disk failed */
 	bool            unsynced;                      /* it failed in a checkpoint */

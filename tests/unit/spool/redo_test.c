@@ -3,7 +3,7 @@
 #include "spool/redo.h"
 #include "tests/unit/spool/fixture.h"
 
-enum { CROWD = 40, SIZE = 1000, LOGS_MAX = 8, LOG_BYTES = 1 << 20 };
+enum { CROWD = 40, SIZE = 1000, LOGS_MAX = 8, LOG_BYTES = 4 << 20 };
 
 struct crowd {
 	struct spool *s;
@@ -436,6 +436,52 @@ r10_7_a_quiet_spool_keeps_no_log(void)
 	spool_down(&s);
 }
 
+static off_t
+size_of_log(const struct spool *s)
+{
+	struct stat st = { 0 };
+
+	for (int i = 0; i < LANES; i++)
+		if (s->lanes[i].redo.fd >= 0)
+			CHECK(fstat(s->lanes[i].redo.fd, &st) == 0);
+	return st.st_size;
+}
+
+/* Each time it grows the file system's journal is committed. */
+static void
+r10_8_the_log_grows_rarely(void)
+{
+	enum { CROWDS = 30 };                          /* 1.2 MB */
+	struct spool *s = spool_up(SYNC_AUTO);
+	off_t last = 0;
+	unsigned grew = 0;
+
+	for (int i = 0; i < CROWDS; i++) {
+		struct crowd c = crowd(s);
+		off_t size = size_of_log(s);
+
+		CHECK(c.result[0] == OK && was_logged(s));
+		grew += size != last;
+		last = size;
+	}
+	CHECK(grew >= 1 && grew <= 2 && last > REDO_STEP);
+	spool_down(&s);
+}
+
+/* On a full disk the record itself may still find room. */
+static void
+r10_8_a_log_that_cannot_grow_ahead_is_written_to_all_the_same(void)
+{
+	struct spool *s = spool_up(SYNC_AUTO);
+	struct crowd c;
+
+	faults("unit:pwrite:2+:ENOSPC");
+	c = crowd(s);
+	faults(NULL);
+	CHECK(c.result[0] == OK && was_logged(s) && size_of_log(s) < REDO_STEP);
+	spool_down(&s);
+}
+
 SUITE(redo, TASK_TEST(r10_1_what_was_acknowledged_is_put_back_whatever_a_crash_made_of_it),
     TASK_TEST(r10_1_it_is_put_back_where_it_was_moved_to),
     TASK_TEST(r10_1_what_root_puts_back_belongs_to_the_owner_of_the_spool),
@@ -450,4 +496,5 @@ SUITE(redo, TASK_TEST(r10_1_what_was_acknowledged_is_put_back_whatever_a_crash_m
     TASK_TEST(r10_4_no_record_is_believed_behind_a_damaged_one),
     TASK_TEST(r10_5_a_disk_that_fails_costs_nothing_that_was_acknowledged),
     TASK_TEST(r10_5_a_log_that_was_given_up_is_taken_up_again), TASK_TEST(r10_5_a_log_whose_files_could_not_be_made_durable_is_kept),
-    TASK_TEST(r10_7_a_quiet_spool_keeps_no_log));
+    TASK_TEST(r10_7_a_quiet_spool_keeps_no_log), TASK_TEST(r10_8_the_log_grows_rarely),
+    TASK_TEST(r10_8_a_log_that_cannot_grow_ahead_is_written_to_all_the_same));
