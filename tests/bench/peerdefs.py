@@ -4,7 +4,7 @@ import os, re, signal, time
 from mtabench import Peer, PEERS, SINKPORT, SPOOL, HERE, MTA, sh
 
 
-DEADPORT = 2526        # a sink there accepts connections and never greets (group dead)
+DEADPORT = 2526        # a sink there accepts connections and never greets, or is slow (group dead)
 
 
 class Postfix(Peer):

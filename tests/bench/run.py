@@ -152,25 +152,31 @@ def ingress(mk):
     sink.stop()
 
 
+NEVER_GREETS, ANSWERS_AFTER_2_S = ("-E", "3600000"), ("-w", "dead.test:2000")
+
+
 def dead(mk):
-    """How fast is live mail while 1 or 50 destinations accept connections and then say nothing?"""
+    """How fast is live mail while mail for 1 or 50 other destinations is queued, which accept connections and then say nothing, or
+    take 2 s for each message?"""
     sink = B.Sink()
-    hole = B.Sink("-a", "51", "-E", "3600000", port=P.DEADPORT, cnt="/tmp/bench-dead.cnt")
     n = int(2000 * SCALE)
-    cases = (("none dead", None, 0, 0), ("1 dead, 1000 msgs queued for it", "-s 10 -D dead.test", 1000, 1),
-             ("50 dead, 2000 rcpts queued for them", "-s 10 -D dead.test -d 50", 40, 50))
+    one, fifty = ("-s 10 -D dead.test", 1000, 1), ("-s 10 -D dead.test -d 50", 40, 50)
+    cases = (("none", NEVER_GREETS, None), ("1 dead, 1000 msgs", NEVER_GREETS, one), ("50 dead, 2000 rcpts", NEVER_GREETS, fifty),
+             ("1 slow, 1000 msgs", ANSWERS_AFTER_2_S, one), ("50 slow, 2000 rcpts", ANSWERS_AFTER_2_S, fifty))
     rows = {label: [] for label, *_ in cases}
-    for _, (label, args, count, rcpts) in itertools.product(range(RUNS), cases):
+    for _, (label, manner, queued) in itertools.product(range(RUNS), cases):
+        other = B.Sink("-a", "51", *manner, port=P.DEADPORT, cnt="/tmp/bench-dead.cnt")
         with mk(dead=True) as p:
             B.load(p, sink, "-s 10", 200, patience=10)
-            if args:
-                B.load(p, sink, args, count, rcpts, deliver=False)
+            if queued:
+                B.load(p, sink, *queued, deliver=False)
                 time.sleep(2)
-            rows[label].append(dict(B.load(p, sink, "-s 20 -l 2048", n, patience=15), open_to_dead=hole.get()["open"]))
+            rows[label].append(dict(B.load(p, sink, "-s 20 -l 2048", n, patience=15), open_to_dead=other.get()["open"], taken=other.get()["msg"]))
+        other.stop()
     for label, of in rows.items():
         emit("dead", p, label, of)
-        print(f"   connections open to the dead: {max(r['open_to_dead'] for r in of):.0f}", flush=True)
-    sink.stop(); hole.stop()
+        print(f"   connections open to the others: {max(r['open_to_dead'] for r in of):.0f}, messages they took: {max(r['taken'] for r in of):.0f}", flush=True)
+    sink.stop()
 
 
 def queue(*makers):
