@@ -28,9 +28,9 @@ enum {
 	REDO_RECORD_SIZE = 40,
 	REDO_MAGIC = 0x4F444552,                       /* "REDO" */
 	REDO_VERSION = 1,
-	REDO_FILE_MAX = 16 << 20,                      /* then a checkpoint is due */
+	REDO_FILE_MAX = 32 << 20,                      /* then a checkpoint is due */
 	REDO_STEP = 1 << 20,                           /* how much it grows at a time */
-	REDO_MESSAGE_MAX = 32 << 10,                   /* larger ones are not written twice */
+	REDO_MESSAGE_MAX = 160 << 10,                  /* all that are built in memory; larger ones are not written twice */
 	REDO_BUSY = 16,                                /* messages a second from which on a log pays */
 	REDO_CHECKPOINT_MS = 2000,
 	REDO_PAUSE = 60,                               /* seconds without a log when the disk failed, or was full */

@@ -132,7 +132,8 @@ class World:
                                 mydestination="mx.test", local_recipient_maps="", alias_maps="", minimal_backoff_time="1s",
                                 maximal_backoff_time="1s", queue_run_delay="1s", service_throttle_time="1s", smtp_connect_timeout="2s",
                                 smtpd_client_connection_count_limit="0",
-                                default_destination_concurrency_failed_cohort_limit="0", smtpd_hard_error_limit="1000", dns_timeout="2s")
+                                default_destination_concurrency_failed_cohort_limit="0", smtpd_hard_error_limit="1000", dns_timeout="2s",
+                                notify_classes="")           # there is no postmaster
         os.chmod(self.m.dir, 0o711)
         self.mail = f"{self.m.dir}/mail"
         os.mkdir(self.mail)
