@@ -210,7 +210,7 @@ has_logged(struct spool *s)
 	bool any = false;
 
 	for (int i = 0; i < LANES; i++)
-		any |= atomic_load(&s->lanes[i].redo.dirty);
+		any |= redo_is_dirty(&s->lanes[i].redo);
 	return any;
 }
 

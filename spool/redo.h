@@ -28,7 +28,7 @@ enum {
 	REDO_RECORD_SIZE = 40,
 	REDO_MAGIC = 0x4F444552,                       /* "REDO" */
 	REDO_VERSION = 1,
-	REDO_FILE_MAX = 32 << 20,                      /* then a checkpoint is due */
+	REDO_FILE_MAX = 16 << 20,                      /* then a checkpoint is due; the other file's turn comes at half of it */
 	REDO_STEP = 1 << 20,                           /* how much it grows at a time */
 	REDO_MESSAGE_MAX = 160 << 10,                  /* all that are built in memory; larger ones are not written twice */
 	REDO_BUSY = 16,                                /* messages a second from which on a log pays */
@@ -46,24 +46,32 @@ bool redo_header_check(struct str in, struct redo_header *h);
 bool redo_record_seal(struct buf *b, struct redo_record *r);
 bool redo_record_check(struct str in, struct redo_record *r);
 
-/* One lane's log. */
-struct redo {
+/* One file of it. */
+struct redo_log {
 	pthread_mutex_t lock;                          /* for all of it */
-	unsigned        lane;
 	int             fd;                            /* -1: none yet */
 	int             root;                          /* for syncfs, opened before the first record: see struct lane */
 	char            name[40];
 	uint64_t        generation, at;                /* at: where the next record goes */
 	uint64_t        size;                          /* of the file, zeros behind the records */
-	bool            off;                           /* the disk failed, and the log is needed still: never again */
-	struct time     off_until;                     /* the disk failed */
-	bool            unsynced;                      /* it failed in a checkpoint */
+	bool            unsynced;                      /* the disk failed in a checkpoint */
+	bool            kept;                          /* and the file is needed still */
 	_Atomic bool    dirty;                         /* it holds records */
+};
+
+/* One lane's log: two files in turn, so that one is written to while a checkpoint waits for the disk to make the other one needless. */
+struct redo {
+	struct redo_log log[2];
+	unsigned        lane;
+	pthread_mutex_t lock;                          /* for the rest, and `kept` */
+	unsigned        turn;                          /* the one that is written to */
+	struct time     off_until;                     /* the disk failed */
 	int64_t         second;                        /* of the count */
 	size_t          count, before;                 /* messages in this second and the one before */
 };
 void redo_init(struct redo *r, unsigned lane);
 void redo_fini(struct spool *s, struct redo *r);       /* what it holds stays for whoever finds it */
+bool redo_is_dirty(struct redo *r);                    /* it holds records */
 
 /* Put the small ones of these entries into the log if that pays, and mark them logged: they are durable then.  The others, and all
  * when the log fails, are left to be synced.  Blocks. */
