@@ -26,7 +26,7 @@ ERRORS = {
     "mkdirat": DISK, "mkdir": DISK, "ftruncate": DISK + ("EINTR",), "flock": ("ENOLCK", "EINTR"), "fcntl": ("EMFILE", "ENOMEM"),
     "close": ("EIO", "EINTR", "ENOSPC"), "accept4": TABLES + ("ECONNABORTED", "EINTR"), "connect": ("ECONNREFUSED", "EAGAIN", "ENOMEM", "EINTR"),
     "bind": ("EADDRINUSE",), "send": ("ECONNRESET", "ENOBUFS", "EINTR"), "sendmsg": ("ECONNRESET", "ENOBUFS", "EINTR"),
-    "sendfile": ("EIO", "EINTR", "SHORT"), "recv": ("ECONNRESET", "EIO", "EINTR", "SHORT"), "recvmsg": ("ECONNRESET", "ENOMEM", "EINTR"),
+    "sendfile": ("EIO", "EINTR", "SHORT"), "recv": ("ECONNRESET", "EIO", "EINTR"), "recvmsg": ("ECONNRESET", "ENOMEM", "EINTR"),
     "poll": ("EINTR", "ENOMEM"), "epoll_ctl": ("ENOMEM", "ENOSPC"), "epoll_wait": ("EINTR",),
     "fork": ("EAGAIN", "ENOMEM"), "posix_spawn": ("EAGAIN", "ENOMEM"), "pthread_create": ("EAGAIN",), "waitpid": ("EINTR",),
     "inotify_init1": TABLES, "inotify_add_watch": ("ENOSPC", "ENOMEM"), "readdir": ("EIO",),
