@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "util/fault.h"
@@ -211,6 +212,43 @@ proc_lock_holder(const char *path)
 	if (n <= 0 || !str_u64(str_trim((struct str){ text, (size_t)n }), &pid) || pid > INT_MAX)
 		return 0;
 	return (pid_t)pid;
+}
+
+/* The words of /proc/PID/stat behind the name, which may itself be any bytes. */
+enum { STAT_STATE, STAT_USER = 11, STAT_SYSTEM, STAT_BEGUN = 19, STAT_WORDS };
+
+bool
+proc_look(pid_t pid, struct proc_look *out)
+{
+	struct buf stat = BUF(4096);
+	struct str rest, word;
+	uint64_t v[STAT_WORDS] = { 0 }, hz = (uint64_t)sysconf(_SC_CLK_TCK);
+	struct timespec boot;
+	char path[32];
+	size_t open, close;
+
+	*out = (struct proc_look){ .state = '?' };
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	if (proc_read_file(path, &stat) != OK) {
+		buf_free(&stat);
+		return false;
+	}
+	rest = buf_str(&stat);
+	open = str_find(rest, '(');
+	close = str_rfind(rest, ')');
+	if (open < close && close < rest.n)
+		snprintf(out->name, sizeof out->name, "%.*s", STR_ARG(str_sub(rest, open + 1, close - open - 1)));
+	rest = str_sub(rest, close + 1, rest.n);
+	for (size_t i = 0; i < STAT_WORDS && str_word(&rest, " ", &word); i++)
+		if (i == STAT_STATE && word.n > 0)
+			out->state = word.p[0];
+		else if (!str_u64(word, &v[i]))
+			v[i] = 0;
+	buf_free(&stat);
+	out->cpu_ms = (v[STAT_USER] + v[STAT_SYSTEM]) * 1000 / hz;
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	out->age = boot.tv_sec - (int64_t)(v[STAT_BEGUN] / hz);
+	return out->state != '?';
 }
 
 enum err

@@ -16,6 +16,14 @@ enum err proc_mkdirs(const char *path, mode_t mode) MUST_USE;                  /
 enum err proc_lock(const char *path, int *fd) MUST_USE;
 /* The pid in the file if some process holds its lock, else 0. */
 pid_t    proc_lock_holder(const char *path);
+/* What the system says of a process.  state: R runs, S waits, D waits for a disk, T stopped, Z dead, …: of its first thread. */
+struct proc_look {
+	char     name[17];
+	char     state;
+	uint64_t cpu_ms;                               /* used so far, by all its threads */
+	int64_t  age;                                  /* seconds since it was started */
+};
+bool     proc_look(pid_t pid, struct proc_look *out);                          /* false: there is none, or it may not be seen */
 /* Become user for good; a no-op without root.  Its group is `group`, or, with own_group, its account's with `group` as the only
  * supplementary one.  root: new root directory, entered between looking the names up and becoming the user; NULL: none.
  * E_PERM, E_NOENT. */

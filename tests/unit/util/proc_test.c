@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,6 +106,31 @@ a_lock_is_held_by_one_process_until_it_ends(void)
 	close(told[0]);
 	close(told[1]);
 	CHECK(unlink(at("lock")) == 0);
+}
+
+static void
+a_process_is_seen_to_work_and_to_be_stopped(void)
+{
+	struct proc_look l;
+	uint64_t used;
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_NAME, "a) R (b");
+		for (;;)
+			;
+	}
+	while (proc_look(pid, &l) && l.cpu_ms < 20)
+		;
+	CHECK(l.cpu_ms >= 20 && strcmp(l.name, "a) R (b") == 0);
+	CHECK(l.state == 'R' && l.age >= 0 && l.age < 60);
+	CHECK(kill(pid, SIGSTOP) == 0 && waitpid(pid, &status, WUNTRACED) == pid);
+	CHECK(proc_look(pid, &l) && l.state == 'T');
+	used = l.cpu_ms;
+	CHECK(proc_look(pid, &l) && l.cpu_ms == used);
+	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid);
+	CHECK(!proc_look(pid, &l) && !proc_look(0, &l));
 }
 
 static void
@@ -210,7 +238,8 @@ the_program_knows_where_it_is(void)
 
 SUITE(proc, TEST(a_file_is_replaced_whole_and_nothing_else_is_left),
     TEST(a_file_larger_than_the_buffer_is_refused), TEST(directories_are_made_down_the_path),
-    TEST(a_lock_is_held_by_one_process_until_it_ends), TEST(descriptors_are_closed_from_a_number_on),
+    TEST(a_lock_is_held_by_one_process_until_it_ends), TEST(a_process_is_seen_to_work_and_to_be_stopped),
+    TEST(descriptors_are_closed_from_a_number_on),
     TEST(flags_of_a_descriptor_go_on_and_off), TEST(all_bytes_are_written_and_read_where_they_belong),
     TEST(a_full_disk_is_told_from_other_trouble), TEST(the_limit_of_files_is_raised_as_far_as_allowed),
     TEST(identity_is_changed_for_good), TEST(the_program_knows_where_it_is));
