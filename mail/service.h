@@ -24,7 +24,7 @@
 
 enum { SERVICE_FD_LOG = 3, SERVICE_FD_BOARD = 4, SERVICE_FD_STATUS = 5, SERVICE_FD_LISTEN = 6, SERVICE_LISTEN_MAX = 64 };
 
-/* The board: one slot a child, read by master, by `postroad status` and by siblings.  beats, served and sessions are written by
+/* The board: one slot a child, and what is wrong with services, read by master, by `postroad status` and by siblings.  beats, served and sessions are written by
  * the child alone, given by qmgr, the rest by master.  Slot 0 is master's own: served counts reloads that are done, sessions those refused.
  * The file is locked (flock) as long as master or any of its children has it open. */
 enum { BOARD_SLOTS = 1024 };
@@ -37,7 +37,18 @@ struct board_slot {
 	_Atomic uint32_t given;                        /* it has been given deliveries, of which it would tell the next qmgr */
 	char             service[48];                  /* "smtpd 127.0.0.1:25", or "qmgr" when both are the same; cut when longer */
 };
-struct board { struct board_slot slot[BOARD_SLOTS]; };
+/* A service of which no process is ready since the last one ended or could not be made: written by master alone, read by commands. */
+enum { BOARD_TROUBLES = 64 };
+struct board_trouble {
+	_Atomic uint32_t deaths;                       /* in a row; 0: free */
+	_Atomic int64_t  since, next;                  /* the first of them; the next start: us since 1970 */
+	char             service[48];                  /* as in its slot */
+	char             why[80];                      /* "cannot be started: exit status 1" */
+};
+struct board {
+	struct board_slot    slot[BOARD_SLOTS];
+	struct board_trouble trouble[BOARD_TROUBLES];
+};
 
 struct service {
 	const char    *name;                           /* as in master.cf: "smtp", "127.0.0.1:2525" */

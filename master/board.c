@@ -102,6 +102,14 @@ board_take_over(int fd, int patience, struct board **board)
 	return OK;
 }
 
+static void
+name_service(char out[sizeof((struct board_slot *)0)->service], const char *name, const char *prog)
+{
+	bool same = strcmp(name, prog) == 0;
+
+	snprintf(out, sizeof((struct board_slot *)0)->service, "%s%s%s", prog, same ? "" : " ", same ? "" : name);
+}
+
 unsigned
 board_take(struct board *b, const char *name, const char *prog, unsigned generation)
 {
@@ -115,10 +123,7 @@ board_take(struct board *b, const char *name, const char *prog, unsigned generat
 		s->generation = generation;
 		s->beats = s->served = 0;
 		s->sessions = s->given = 0;
-		if (strcmp(name, prog) == 0)
-			snprintf(s->service, sizeof s->service, "%s", name);
-		else
-			snprintf(s->service, sizeof s->service, "%s %s", prog, name);
+		name_service(s->service, name, prog);
 		return i;
 	}
 	return 0;
@@ -129,4 +134,55 @@ board_give_back(struct board *b, unsigned slot)
 {
 	b->slot[slot].pid = 0;
 	b->slot[slot].sessions = b->slot[slot].given = 0;
+}
+
+/* NULL: it has none. */
+static struct board_trouble *
+trouble_of(struct board *b, const char *service)
+{
+	for (size_t i = 0; i < BOARD_TROUBLES; i++)
+		if (b->trouble[i].deaths > 0 && strcmp(b->trouble[i].service, service) == 0)
+			return &b->trouble[i];
+	return NULL;
+}
+
+/* NULL: very many have trouble, and one more does not matter. */
+static struct board_trouble *
+trouble_new(struct board *b, const char *service)
+{
+	for (size_t i = 0; i < BOARD_TROUBLES; i++) {
+		struct board_trouble *t = &b->trouble[i];
+
+		if (t->deaths > 0)
+			continue;
+		snprintf(t->service, sizeof t->service, "%s", service);
+		t->since = wall_now().us;
+		return t;
+	}
+	return NULL;
+}
+
+void
+board_fails(struct board *b, const char *name, const char *prog, unsigned deaths, int seconds, const char *why)
+{
+	char service[sizeof((struct board_slot *)0)->service];
+	struct board_trouble *t;
+
+	name_service(service, name, prog);
+	if ((t = trouble_of(b, service)) == NULL && (t = trouble_new(b, service)) == NULL)
+		return;
+	snprintf(t->why, sizeof t->why, "%s", why);
+	t->next = wall_now().us + (int64_t)seconds * 1000000;
+	t->deaths = deaths;
+}
+
+void
+board_works(struct board *b, const char *name, const char *prog)
+{
+	char service[sizeof((struct board_slot *)0)->service];
+	struct board_trouble *t;
+
+	name_service(service, name, prog);
+	if ((t = trouble_of(b, service)) != NULL)
+		t->deaths = 0;
 }

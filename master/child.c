@@ -183,13 +183,16 @@ child_start(struct master *m, struct crew *c)
 	pid_t pid = -1;
 
 	if (slot == 0) {
-		log_warn("service %s: all %d places for processes are taken", e->name, (int)BOARD_SLOTS - 1);
+		snprintf(c->unmade, sizeof c->unmade, "all %d places for processes are taken", (int)BOARD_SLOTS - 1);
+		log_warn("service %s: %s", e->name, c->unmade);
 		return NULL;
 	}
 	command_make(&cmd, m, c, slot);
 	if (!make_channel(ends)) {
-		log_warn("service %s: status channel: %s", e->name, strerror(errno));
+		snprintf(c->unmade, sizeof c->unmade, "status channel: %s", strerror(errno));
+		log_warn("service %s: %s", e->name, c->unmade);
 	} else if (FAULT(fork) || (pid = fork()) < 0) {
+		snprintf(c->unmade, sizeof c->unmade, "fork: %s", strerror(errno));
 		log_warn("fork for %s: %s", cmd.path.p, strerror(errno));
 		close(ends[0]);
 		close(ends[1]);
@@ -260,8 +263,10 @@ understand(struct master *m, struct worker *w, char what)
 			m->board->slot[w->slot].generation = m->generation;
 		}
 		w->ready = true;
-		if (w->crew)
+		if (w->crew) {
 			w->crew->worked = w->generation;
+			board_works(m->board, w->crew->entry->name, w->crew->entry->prog);
+		}
 		break;
 	default: break;
 	}

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
+#include "master/board.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -107,12 +108,36 @@ brief(const struct master *m)
 	return m->params.service_throttle_time < BRIEF ? (int)m->params.service_throttle_time : BRIEF;
 }
 
+/* Somebody but this one? */
+static bool
+has_ready(const struct crew *c, const struct worker *but)
+{
+	LIST_EACH(&c->workers, w, struct worker, link)
+		if (w != but && w->ready && !w->leaving)
+			return true;
+	return false;
+}
+
+/* For those who ask what is wrong: w, or one that could not be made (NULL), is missing, and nobody else is there. */
+static void
+say_failure(struct master *m, const struct crew *c, const struct worker *w, const char *how)
+{
+	const char *what = w && w->ready ? "does not stay up" : "cannot be started";
+	char why[sizeof((struct board_trouble *)0)->why];
+
+	if (has_ready(c, w))
+		return;
+	snprintf(why, sizeof why, "%s: %s", what, how);
+	board_fails(m->board, c->entry->name, c->entry->prog, c->throttle.level, c->throttle.delay, why);
+}
+
 static bool
 start_one(struct master *m, struct crew *c, struct time now)
 {
 	if (child_start(m, c))
 		return true;
 	throttle_died(&c->throttle, now, now, brief(m));
+	say_failure(m, c, NULL, c->unmade);
 	return false;
 }
 
@@ -251,6 +276,8 @@ crew_died(struct master *m, struct worker *w, int status)
 	struct crew *c = w->crew;
 	bool abnormal = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
 	int ceiling = is_starved(c, w, status) ? brief(m) : (int)m->params.service_throttle_time;
+	bool throttled;
+	char how[64];
 
 	if (w->leaving || m->state == STOPPING)
 		return;
@@ -258,7 +285,15 @@ crew_died(struct master *m, struct worker *w, int status)
 		fail_start(m, w);
 		return;
 	}
-	if (!throttle_died(&c->throttle, w->started, time_now(), ceiling))
+	throttled = throttle_died(&c->throttle, w->started, time_now(), ceiling);
+	if (w->exec_error)
+		snprintf(how, sizeof how, "exec: %s", strerror(w->exec_error));
+	else if (WIFSIGNALED(status))
+		snprintf(how, sizeof how, "killed by signal %d", WTERMSIG(status));
+	else
+		snprintf(how, sizeof how, "exit status %d", WEXITSTATUS(status));
+	say_failure(m, c, w, how);
+	if (!throttled)
 		return;
 	if (abnormal)
 		log_warn("%s: bad command startup -- throttling", w->path);

@@ -53,6 +53,7 @@ struct crew {
 	unsigned                  stalled;             /* checks in a row */
 	bool                      wants_extra;         /* stalled: one more, even above the limit */
 	struct time               warn_full_after;
+	char                      unmade[64];          /* why no process could be made, the last time */
 };
 
 enum master_state { STARTING, RUNNING, STOPPING };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mail/identity.h"
+#include "master/board.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/notify.h"
@@ -142,6 +143,8 @@ carry_out(struct master *m, struct plan *plan)
 {
 	struct table former = m->table;
 
+	LIST_EACH(&m->crews, c, struct crew, link)
+		board_works(m->board, c->entry->name, c->entry->prog);
 	params_fini(&m->params);
 	m->params = plan->params;
 	m->table = plan->table;
