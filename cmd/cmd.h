@@ -14,6 +14,8 @@ struct cmd {
 	const char *dir;                               /* configuration directory */
 	bool        json;
 	bool        verbose;
+	bool        without_qmgr;                      /* it did not answer, and is not asked again */
+	bool        down;                              /* then: nor does the rest of the mail system run */
 };
 
 /* argv[0] is the subcommand's (or link's) own name. */

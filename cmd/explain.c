@@ -58,12 +58,13 @@ on_event(void *arg, const struct jrn_record *r)
 static int
 ask(struct explain *x, enum queue_op op, struct msg_select select, struct buf *missing)
 {
-	struct queue_request r = { .op = op, .select = select, .quiet = x->down };
+	struct queue_request r = { .op = op, .select = select };
 	struct queue_answers a = { .item = on_item, .site = on_site, .event = on_event, .arg = x };
 	struct queue_result out;
 	int status = queue_do(x->c, &r, &a, &out);
 
 	x->down |= out.down;
+	x->away |= out.away;
 	x->now = wall_now().us;
 	if (missing)
 		(void)buf_add(missing, buf_str(&out.missing));
@@ -221,7 +222,7 @@ explain_domain(struct explain *x)
 	struct both b = {
 		.x = x, .sum = {.by = SUM_REASON, .now = x->now}
 	};
-	struct queue_answers a = { .item = on_both, .arg = &b };
+	struct queue_answers a = { .item = on_both, .arg = &b, .whole = true };
 	struct selector which = { 0 };
 	struct queue_request r = { .op = QUEUE_LIST };
 	struct queue_result out;
@@ -233,6 +234,7 @@ explain_domain(struct explain *x)
 	r.select = selector_select(&which);
 	status = queue_do(x->c, &r, &a, &out);
 	x->down |= out.down;
+	x->away |= out.away;
 	queue_result_fini(&out);
 	if (status == EX_DONE)
 		status = ask_sites(x);
@@ -246,7 +248,8 @@ explain_domain(struct explain *x)
 			explain_site_text(x, &site);
 	if (status == EX_DONE && x->sites.n == 0 && !x->c->json)
 		printf("%.*s: %s\n", STR_ARG(x->what),
-		    x->down ? "the mail system is down: nothing is delivered anywhere"
+		    x->away   ? "qmgr does not answer: nothing is known of where its mail goes"
+		    : x->down ? "the mail system is down: nothing is delivered anywhere"
 			    : "no mail is waiting for it, and nothing is remembered of it");
 	if (status == EX_DONE && x->found > 0 && !x->c->json)
 		tell_reasons(&b);

@@ -14,7 +14,7 @@ struct explain {
 	struct buf    items, sites, events;            /* msg_item, msg_site, jrn_record (of one message) */
 	uint64_t      messages;                        /* in items, at most MESSAGES_SHOWN, and all that were found */
 	uint64_t      found;
-	bool          down;                            /* qmgr is not there */
+	bool          down, away;                      /* qmgr is not there; though the rest of the mail system is */
 	int64_t       now;                             /* us since 1970 */
 };
 enum { MESSAGES_SHOWN = 20 };

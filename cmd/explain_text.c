@@ -128,6 +128,7 @@ static const struct {
 	[WHY_HELD] = { "an operator put it on hold", "when it is released: postroad queue release" },
 	[WHY_ROUTE] = { "the tables are asked where it goes", "in a moment" },
 	[WHY_MOVING] = { "its file is being renamed", "in a moment" },
+	[WHY_AWAY] = { "the queue manager, which would say when, does not answer", "see: postroad status" },
 	[WHY_UNKNOWN] = { "the mail system is down", "after: postroad start" },
 };
 /* clang-format on */
@@ -153,7 +154,7 @@ tell_why(const struct explain *x, const struct msg_item *m, const struct msg_ite
 
 	qid_text(m->id, id);
 	item("it waits", "%s%s", why == WHY_FLIGHT ? "" : "because ", words[why].because);
-	if (why == WHY_UNKNOWN)
+	if (why == WHY_UNKNOWN || why == WHY_AWAY)
 		item("next", "%s%s%s", then,
 		    r->next_try > x->now ? "; the next attempt is due at " : "",
 		    r->next_try > x->now ? when(x, r->next_try, at) : "");

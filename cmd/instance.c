@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cmd/queue_sum.h"
 #include "util/proc.h"
 
 enum { STEP_MS = 20 };
@@ -78,6 +79,55 @@ instance_owns(const struct instance *i, unsigned slot)
 	snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, (int)SERVICE_FD_BOARD);
 	return stat(path, &theirs) == 0 && fstat(i->board_fd, &ours) == 0 &&
 	    theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
+/* What stands on the board may have been written over by a process that went mad. */
+static bool
+is_of(const char *field, size_t size, const char *service)
+{
+	size_t n = strlen(service);
+
+	return n < size && memcmp(field, service, n) == 0 && field[n] == '\0';
+}
+
+pid_t
+instance_process(const struct instance *i, const char *service)
+{
+	for (unsigned slot = 1; slot < BOARD_SLOTS && i->board; slot++) {
+		const struct board_slot *s = &i->board->slot[slot];
+
+		if (is_of(s->service, sizeof s->service, service) && instance_owns(i, slot))
+			return s->pid;
+	}
+	return 0;
+}
+
+const struct board_trouble *
+instance_trouble(const struct instance *i, const char *service)
+{
+	for (size_t n = 0; n < BOARD_TROUBLES && i->board; n++) {
+		const struct board_trouble *t = &i->board->trouble[n];
+
+		if (t->deaths > 0 && is_of(t->service, sizeof t->service, service))
+			return t;
+	}
+	return NULL;
+}
+
+void
+trouble_text(const struct board_trouble *t, struct buf *out)
+{
+	int64_t now = wall_now().us, wait = (t->next - now + 999999) / 1000000;
+	char age[SHORT_TEXT];
+
+	(void)buf_add_clean(out, (struct str){ t->why, strnlen(t->why, sizeof t->why) });
+	buf_adds(out, " (");
+	if (t->deaths > 1)
+		buf_printf(out, "%u times in %s, ", t->deaths, text_of_age((now - t->since) / 1000000, age));
+	if (wait > 0)
+		buf_printf(out, "next try in %s)", text_of_age(wait, age));
+	else
+		buf_adds(out, "being tried again)");
 }
 
 static bool

@@ -19,6 +19,12 @@ void    instance_open(struct instance *i, const struct params *p);
 void    instance_close(struct instance *i);
 pid_t   instance_pid(const struct instance *i);        /* master's; 0: not running */
 int64_t instance_uptime(const struct instance *i);     /* seconds since master took the lock */
+/* The process of a service that has only one, by the board; 0: none, or it is not known. */
+pid_t   instance_process(const struct instance *i, const char *service);
+/* What master says is wrong with a service: NULL: nothing. */
+const struct board_trouble *instance_trouble(const struct instance *i, const char *service);
+/* "cannot be started: exit status 1 (5 times in 2m10s, next try in 3s)" */
+void    trouble_text(const struct board_trouble *t, struct buf *out);
 /* Is the process in this slot of the board one of this instance?  A pid alone may be a stranger's by now. */
 bool    instance_owns(const struct instance *i, unsigned slot);
 /* Wait until master and all its children have ended; false after so many seconds. */

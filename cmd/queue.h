@@ -15,8 +15,7 @@ enum { EX_DONE = 0, EX_NOT_DONE = 1, EX_BAD_USAGE = 64, EX_NO_SERVICE = 69, EX_L
 struct queue_request {
 	enum queue_op     op;
 	bool              dry;                         /* only say what would be done */
-	bool              no_help;                     /* do without the spool when qmgr is not there */
-	bool              quiet;                       /* do not warn that it is not there */
+	bool              no_help;                     /* leave the spool alone when qmgr is not there */
 	struct msg_select select;
 };
 
@@ -27,6 +26,7 @@ struct queue_answers {
 	void (*site)(void *arg, const struct msg_site *site);                  /* SITES */
 	void (*event)(void *arg, const struct jrn_record *record);             /* HISTORY, oldest first */
 	void  *arg;
+	bool   whole;                                  /* nothing is shown before the end: on a terminal say how many came */
 };
 
 struct queue_result {
@@ -34,6 +34,7 @@ struct queue_result {
 	struct buf missing;                            /* u64 ...: ids that were asked for and are not there */
 	bool       partial;                            /* there is more than was looked at */
 	bool       down;                               /* qmgr was not there; answered by the spool */
+	bool       away;                               /* though the rest of the mail system runs */
 };
 
 /* The exit status; on failure the reason is on stderr.  *out is to be given to queue_result_fini() whatever comes. */
@@ -67,6 +68,7 @@ struct queue_lister {
 	bool     json;
 	uint64_t messages, bytes;
 	struct buf line;                               /* scratch */
+	struct time flush;                             /* what is written is to be seen by then */
 };
 void queue_list_item(void *lister, const struct msg_item *item);
 void queue_list_end(struct queue_lister *l);

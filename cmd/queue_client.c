@@ -4,12 +4,10 @@
 #include <unistd.h>
 
 #include "cmd/queue.h"
-#include "mail/service.h"
-#include "util/ipc.h"
+#include "cmd/reach.h"
 #include "util/log.h"
-#include "util/net.h"
 
-enum { FRAME_MAX = 16 << 20, CONNECT_SECONDS = 5, ANSWER_SECONDS = 700, IDS_AT_ONCE = 4096 };
+enum { ANSWER_SECONDS = 700, SILENCE_SECONDS = 5, IDS_AT_ONCE = 4096 };
 
 struct session {
 	struct cmd *cmd;
@@ -17,9 +15,14 @@ struct session {
 	const struct queue_request *request;
 	const struct queue_answers *answers;
 	struct queue_result *out;
-	bool reached; /* qmgr took the channel */
+	struct reach reach;
+	bool reached; /* qmgr answered */
 	enum err result;
 	char why[ERR_WHY_MAX]; /* words that go with it */
+	bool cut; /* the end of an answer is missing */
+	struct queue_answers counted;
+	struct progress progress;
+	uint64_t seen;
 };
 
 /* -- answers -- */
@@ -100,7 +103,7 @@ static const struct {
 static enum err
 put_request(struct ipc *c, const struct queue_request *r, struct str ids)
 {
-	struct buf select = BUF(FRAME_MAX), *out = ipc_begin(c, MSG_QUEUE_TAG);
+	struct buf select = BUF(REACH_FRAME_MAX), *out = ipc_begin(c, MSG_QUEUE_TAG);
 	struct msg_select some = r->select;
 	bool fits;
 
@@ -116,42 +119,57 @@ put_request(struct ipc *c, const struct queue_request *r, struct str ids)
 	return fits ? OK : fail(E_TOOBIG, "too much to ask for at once");
 }
 
-static enum err
-ask(struct session *s, struct ipc *c, struct str ids)
+/* What follows next.  A qmgr may well be silent for long, as when it reads the queue; but it says hello to
+ * whoever comes. */
+static WAITS enum err
+next_answer(struct session *s, uint16_t *tag, struct str *body)
+{
+	struct time limit = time_after(time_now(), ANSWER_SECONDS);
+
+	for (;;) {
+		struct reach another;
+		enum err e = ipc_recv(s->reach.ipc, tag, body, time_after(time_now(), SILENCE_SECONDS));
+
+		if (e != E_TIMEOUT || !time_before(time_now(), limit))
+			return e;
+		if (!reach_open(&another, s->cmd, &s->params))
+			return fail(E_TIMEOUT, "in the middle of its answer, %s", another.why);
+		reach_close(&another);
+	}
+}
+
+static WAITS enum err
+ask(struct session *s, struct str ids)
 {
 	struct str body;
 	uint16_t tag;
 
-	TRY(put_request(c, s->request, ids));
+	TRY(put_request(s->reach.ipc, s->request, ids));
+	s->cut = true;
 	for (;;) {
 		size_t i = 0;
 
-		TRY(ipc_recv(c, &tag, &body, time_after(time_now(), ANSWER_SECONDS)));
+		TRY(next_answer(s, &tag, &body));
 		while (i < countof(kinds) && kinds[i].tag != tag)
 			i++;
 		if (i == countof(kinds))
 			return fail(E_IPC, "unexpected %s from qmgr", msg_name(tag));
+		s->cut = tag != MSG_COUNTED_TAG;
 		TRY(kinds[i].got(s, body));
 		if (tag == MSG_COUNTED_TAG)
 			return OK;
 	}
 }
 
-static enum err
-converse(struct session *s, struct ipc *c)
+static WAITS enum err
+converse(struct session *s)
 {
-	struct msg_hello mine = {
-		.role = STR("cmd"), .name = str_of(s->cmd->name), .pid = (uint32_t)getpid()
-	};
 	struct str ids = s->request->select.ids;
-	struct msg_hello peer;
 
-	TRY(msg_hello_exchange(c, &mine, &peer));
-	s->reached = true;
 	do {
 		size_t n = IDS_AT_ONCE * sizeof(uint64_t);
 
-		TRY(ask(s, c, str_sub(ids, 0, n)));
+		TRY(ask(s, str_sub(ids, 0, n)));
 		ids = str_sub(ids, n, ids.n);
 	} while (ids.n > 0);
 	return OK;
@@ -161,17 +179,12 @@ static void
 run(void *arg)
 {
 	struct session *s = arg;
-	char path[108];
-	struct ipc *c;
-	int fd;
 
-	s->result = net_connect_unix(
-	    service_path(&s->params, "qmgr", path), time_after(time_now(), CONNECT_SECONDS), &fd);
-	if (s->result == OK && (s->result = task_fd_add(fd)) == OK) {
-		c = ipc_new(fd, FRAME_MAX, 0);
-		s->result = converse(s, c);
+	s->reached = reach_open(&s->reach, s->cmd, &s->params);
+	if (s->reached) {
+		s->result = converse(s);
 		snprintf(s->why, sizeof s->why, "%s", err_why());
-		ipc_free(&c);
+		reach_close(&s->reach);
 	}
 	task_exit();
 }
@@ -182,27 +195,97 @@ status_of(enum err e)
 	return e == E_NOENT ? EX_NOT_DONE : e == E_PERM ? EX_NOT_ALLOWED : EX_LATER;
 }
 
-/* qmgr is not there. */
+static bool
+changes(const struct queue_request *r)
+{
+	return r->op == QUEUE_READ ||
+	       (r->op != QUEUE_LIST && r->op != QUEUE_HISTORY && r->op != QUEUE_SITES && !r->dry);
+}
+
+/* "fatal: Queue report unavailable - mail system is down" */
+static int
+refuse(const struct session *s, int status)
+{
+	enum queue_op op = s->request->op;
+
+	cmd_warn(s->cmd, "fatal: %s - %s",
+	    op == QUEUE_FLUSH      ? "Cannot flush mail queue"
+	    : changes(s->request) ? "Cannot change mail queue"
+				  : "Queue report unavailable",
+	    s->reach.why);
+	return status;
+}
+
+/* qmgr is not there, or does not answer. */
 static int
 do_without(struct session *s)
 {
-	bool looks =
-	    s->request->op == QUEUE_LIST || s->request->op == QUEUE_HISTORY || s->request->dry;
+	const struct queue_request *r = s->request;
 
-	if (s->request->no_help)
+	/* Its lock says that qmgr lives: then only it may change messages, when it moves again. */
+	if (changes(r) && s->reach.locked)
+		return refuse(s, EX_LATER);
+	if (r->no_help)
 		return EX_NO_SERVICE;
-	if (access("incoming", looks ? R_OK | X_OK : R_OK | W_OK | X_OK) != 0) {
-		cmd_warn(s->cmd, "fatal: Queue report unavailable - mail system is down");
-		return EX_NO_SERVICE;
-	}
-	if (!s->request->quiet)
-		cmd_warn(s->cmd, "warning: Mail system is down -- accessing queue directly");
+	if (r->op == QUEUE_FLUSH || access("incoming", changes(r) ? R_OK | W_OK | X_OK : R_OK | X_OK) != 0)
+		return refuse(s, EX_NO_SERVICE);
+	if (!s->cmd->without_qmgr)
+		cmd_warn(s->cmd, "warning: %s -- accessing queue directly",
+		    s->reach.down ? "Mail system is down" : s->reach.why);
+	s->cmd->without_qmgr = true;
+	s->cmd->down = s->reach.down;
 	s->out->down = true;
-	s->result = queue_offline(&s->params, s->request, s->answers, s->out);
+	s->out->away = !s->reach.down;
+	s->result = queue_offline(&s->params, r, s->answers, s->out);
 	if (s->result == OK)
 		return EX_DONE;
-	cmd_warn(s->cmd, "%s", err_why());
+	cmd_warn(s->cmd, "fatal: %s", err_why());
 	return status_of(s->result);
+}
+
+/* -- how far it is -- */
+
+static void
+count_item(void *arg, const struct msg_item *item)
+{
+	struct session *s = arg;
+
+	progress_at(&s->progress, ++s->seen);
+	s->counted.item(s->counted.arg, item);
+}
+
+static int
+talk(struct session *s)
+{
+	if (!s->cmd->without_qmgr || s->request->no_help)
+		task_run(run, s, 1);
+	else
+		s->reach.down = s->cmd->down;
+	if (!s->reached)
+		return do_without(s);
+	if (s->result == OK)
+		return EX_DONE;
+	cmd_warn(s->cmd, "fatal: %s%s", s->why,
+	    s->cut && changes(s->request) ? "; what was asked for may be done or not" : "");
+	return status_of(s->result);
+}
+
+static int
+talk_and_count(struct session *s)
+{
+	struct queue_answers counting = *s->answers;
+	int status;
+
+	if (!s->answers->whole)
+		return talk(s);
+	s->counted = *s->answers;
+	counting.item = count_item;
+	counting.arg = s;
+	s->answers = &counting;
+	progress_begin(&s->progress, "messages", 0);
+	status = talk(s);
+	progress_end(&s->progress);
+	return status;
 }
 
 int
@@ -213,7 +296,7 @@ queue_do(struct cmd *c, const struct queue_request *r, const struct queue_answer
 	struct session s = { .cmd = c, .request = r, .answers = a ? a : &nothing, .out = out };
 	int status = EX_DONE, here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	*out = (struct queue_result){ .missing = BUF(FRAME_MAX) };
+	*out = (struct queue_result){ .missing = BUF(REACH_FRAME_MAX) };
 	if (!cmd_params(c, &s.params)) {
 		close(here);
 		return EX_NOT_DONE;
@@ -222,13 +305,7 @@ queue_do(struct cmd *c, const struct queue_request *r, const struct queue_answer
 		cmd_warn(c, "%s: no spool there", s.params.queue_directory);
 		status = EX_NO_SERVICE;
 	} else {
-		task_run(run, &s, 1);
-		if (s.result != OK && s.reached) {
-			cmd_warn(c, "fatal: %s", s.why);
-			status = status_of(s.result);
-		} else if (s.result != OK) {
-			status = do_without(&s);
-		}
+		status = talk_and_count(&s);
 	}
 	/* What the user names is relative to where he is. */
 	if (here >= 0) {

@@ -5,7 +5,7 @@
 
 #include "cmd/queue.h"
 
-enum { REASON_COLUMNS = 76, RCPT_COLUMN = 47, LINE_MAX_BYTES = 64 << 20 };
+enum { REASON_COLUMNS = 76, RCPT_COLUMN = 47, LINE_MAX_BYTES = 64 << 20, FLUSH_MS = 100 };
 
 const char *
 queue_state_name(const struct msg_item *item)
@@ -137,6 +137,11 @@ queue_list_item(void *lister, const struct msg_item *item)
 	else
 		add_mailq(&l->line, item);
 	fwrite(l->line.p, 1, l->line.n, stdout);
+	/* What comes slowly is seen as it comes. */
+	if (!time_before(time_now(), l->flush)) {
+		fflush(stdout);
+		l->flush = time_after_ms(time_now(), FLUSH_MS);
+	}
 	l->messages++;
 	l->bytes += item->size;
 }

@@ -36,7 +36,7 @@ struct load {
 /* -- qmgr -- */
 
 /* Nothing to be said to a qmgr that is not there: it will find all of it when it starts. */
-static void
+static bool
 tell_qmgr(struct load *l, bool done)
 {
 	struct queue_request r = { .op = QUEUE_READ, .dry = !done, .no_help = true };
@@ -51,6 +51,7 @@ tell_qmgr(struct load *l, bool done)
 		l->status = status;
 	if (done)
 		buf_clear(&l->ids);
+	return status == EX_DONE || status == EX_NO_SERVICE;
 }
 
 /* -- what became of each file -- */
@@ -89,11 +90,13 @@ static void
 commit(struct load *l)
 {
 	if (adopt_waiting(l->adopt) > 0) {
-		tell_qmgr(l, false);
+		/* One that does not answer now, and goes on later, would not know of them. */
+		if (!tell_qmgr(l, false))
+			return;
 		if (adopt_commit(l->adopt) != OK)
 			l->status = EX_LATER;
 	}
-	tell_qmgr(l, true);
+	(void)tell_qmgr(l, true);
 }
 
 /* -- finding files -- */

@@ -97,6 +97,7 @@ show(struct work *w, const struct spool_view *v)
 				   .orig = r->orig,
 				   .why = failed                     ? WHY_NOTICE
 					  : v->msg.dir == SPOOL_HOLD ? WHY_HELD
+								     : w->out->away             ? WHY_AWAY
 								     : WHY_UNKNOWN,
 				   .esc = p->esc,
 				   .reason = p->text,

@@ -297,7 +297,7 @@ queue_shape(struct cmd *c, int argc, char **argv)
 {
 	struct queue_request r = { .op = QUEUE_LIST };
 	struct shape s;
-	struct queue_answers a = { .item = shape_item, .arg = &s };
+	struct queue_answers a = { .item = shape_item, .arg = &s, .whole = true };
 	struct queue_result out;
 	struct buf table = { 0 };
 	int o, status;

@@ -245,7 +245,7 @@ int
 queue_sum(struct cmd *c, const struct queue_request *r, enum queue_sum by)
 {
 	struct sum s = { .by = by, .now = wall_now().us };
-	struct queue_answers a = { .item = sum_item, .arg = &s };
+	struct queue_answers a = { .item = sum_item, .arg = &s, .whole = true };
 	struct queue_result out;
 	int status = queue_do(c, r, &a, &out);
 

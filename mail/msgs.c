@@ -86,13 +86,10 @@ msg_allowed(unsigned tag, struct str from_role, struct str to_role)
 }
 
 enum err
-msg_hello_exchange(struct ipc *c, const struct msg_hello *mine, struct msg_hello *peer)
+msg_hello_send(struct ipc *c, const struct msg_hello *mine)
 {
-	struct time deadline = time_after(time_now(), HELLO_SECONDS);
 	struct msg_hello ours = *mine;
 	struct buf *out = ipc_begin(c, MSG_HELLO_TAG);
-	uint16_t tag;
-	struct str body;
 
 	if (out == NULL)
 		return fail(E_EOF, "connection lost before hello");
@@ -100,15 +97,31 @@ msg_hello_exchange(struct ipc *c, const struct msg_hello *mine, struct msg_hello
 	if (!msg_hello_put(out, &ours))
 		return fail(E_IPC, "hello too long");
 	ipc_end(c);
+	return OK;
+}
+
+enum err
+msg_hello_recv(struct ipc *c, struct msg_hello *peer, struct time deadline)
+{
+	uint16_t tag;
+	struct str body;
+
 	TRY(ipc_flush(c, deadline));
 	TRY(ipc_recv(c, &tag, &body, deadline));
 	if (tag != MSG_HELLO_TAG)
 		return fail(E_IPC, "%s instead of HELLO", msg_name(tag));
 	TRY(msg_hello_get(body, peer));
-	if (peer->schema != ours.schema)
+	if (peer->schema != msg_schema())
 		return fail(E_IPC, "the other side is of another build (messages %08x, ours %08x)",
-		    peer->schema, ours.schema);
+		    peer->schema, msg_schema());
 	if (peer->role.n == 0)
 		return fail(E_IPC, "hello without a role");
 	return OK;
+}
+
+enum err
+msg_hello_exchange(struct ipc *c, const struct msg_hello *mine, struct msg_hello *peer)
+{
+	TRY(msg_hello_send(c, mine));
+	return msg_hello_recv(c, peer, time_after(time_now(), HELLO_SECONDS));
 }

@@ -7,6 +7,7 @@
 #ifndef MAIL_MSGS_H
 #define MAIL_MSGS_H
 
+#include "util/time.h"
 #include "util/wire.h"
 
 /* role: one of the names below; name: the service ("smtp", "relay"); capacity: deliveries it takes at once (agents). */
@@ -313,6 +314,7 @@ enum queue_op {
 	W(HELD,      "on hold") \
 	W(MOVING,    "being moved on disk") \
 	W(ROUTE,     "its route is being looked up") \
+	W(AWAY,      "the queue manager does not answer") \
 	W(UNKNOWN,   "the mail system is down")
 #define W(tag, text) WHY_##tag,
 enum sched_why { SCHED_WHYS(W) WHY_COUNT };
@@ -327,6 +329,8 @@ bool        msg_allowed(unsigned tag, struct str from_role, struct str to_role);
 /* Exchange HELLOs on a fresh channel: send ours, read the peer's, check fingerprint (E_IPC).  peer's text fields are borrowed
  * until the next ipc_recv. */
 struct ipc;
+enum err msg_hello_send(struct ipc *c, const struct msg_hello *mine) MUST_USE;
+enum err msg_hello_recv(struct ipc *c, struct msg_hello *peer, struct time deadline) MUST_USE;     /* may be called again after E_TIMEOUT */
 enum err msg_hello_exchange(struct ipc *c, const struct msg_hello *mine, struct msg_hello *peer) MUST_USE;
 
 #endif

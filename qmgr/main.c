@@ -6,7 +6,7 @@
 #include "qmgr/late.h"
 #include "util/log.h"
 
-enum { TEST_STEP_MS = 100, IDLE_SECONDS = 10, GRACE_MS = 300 };
+enum { TEST_STEP_MS = 100, IDLE_SECONDS = 10, GRACE_MS = 300, LOCK_SECONDS = 3, LOCK_STEP_MS = 50 };
 
 struct qmgr qmgr;
 
@@ -121,6 +121,21 @@ try_spool(void)
 		log_fatal("%s", err_why());
 }
 
+/* A command that changes the queue while no qmgr is there has it for a moment. */
+static enum err
+lock_spool(void)
+{
+	struct time limit = time_after(time_now(), LOCK_SECONDS);
+	enum err e = spool_lock(qmgr.spool);
+
+	if (e == E_BUSY)
+		log_info("%s; waiting for it", err_why());
+	while (e == E_BUSY && time_before(time_now(), limit) &&
+	       task_sleep(time_after_ms(time_now(), LOCK_STEP_MS)) == OK)
+		e = spool_lock(qmgr.spool);
+	return e;
+}
+
 static void
 run(struct service *s)
 {
@@ -138,7 +153,7 @@ run(struct service *s)
 	qid_setup((unsigned)s->params.queue_id_node, s->slot);
 	if (spool_open(s->params.queue_directory, spool_sync_of(s->params.spool_sync), false,
 		&qmgr.spool) != OK ||
-	    spool_lock(qmgr.spool) != OK)
+	    lock_spool() != OK)
 		log_fatal("%s", err_why());
 	try_spool();
 	disk_start();
