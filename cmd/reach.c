@@ -48,13 +48,15 @@ is_busy(const struct proc_look *l)
 	return l->state == 'R' || l->state == 'D';
 }
 
-/* Asleep, and asleep before, though somebody is at the door: it has no ear for him. */
+/* Asleep, and asleep before, though somebody is at the door: it has no ear for him.
+ * One that has only come meanwhile may. */
 static bool
-works(pid_t pid, const struct proc_look *before)
+works(const struct reach *r, pid_t before, const struct proc_look *then)
 {
+	pid_t pid = find_process(r);
 	struct proc_look now;
 
-	return pid > 0 && proc_look(pid, &now) && (is_busy(&now) || now.cpu_ms != before->cpu_ms);
+	return pid > 0 && proc_look(pid, &now) && (pid != before || is_busy(&now) || now.cpu_ms != then->cpu_ms);
 }
 
 /* -- the channel -- */
@@ -72,7 +74,7 @@ await_hello(struct reach *r)
 		pid = find_process(r);
 		(void)proc_look(pid, &before);
 		e = msg_hello_recv(r->ipc, &peer, time_after_ms(time_now(), HELLO_MS));
-	} while (e == E_TIMEOUT && time_before(time_now(), limit) && works(pid, &before));
+	} while (e == E_TIMEOUT && time_before(time_now(), limit) && works(r, pid, &before));
 	return e;
 }
 
