@@ -160,9 +160,13 @@
 	P(bool, smtpd_helo_required,                "no",               0, 1, "Refuse MAIL before HELO or EHLO.") \
 	P(bool, strict_rfc821_envelopes,            "no",               0, 1, "Require <> around addresses in MAIL and RCPT.") \
 	P(bool, disable_vrfy_command,               "no",               0, 1, "Refuse VRFY.") \
-	P(time, smtpd_timeout,                      "300s",             1, 86400, "How long to wait for a command or for more of a message.") \
+	P(text, stress,                             "",                 0, 16, "yes for smtpd under overload (smtpd_stress_limit), else empty: for ${stress?{text}:{text}} in its settings.  If it is set here, to whatever, that holds always and nothing changes under overload.") \
+	P(num,  smtpd_stress_limit,                 "10000",            0, 100000000, "Sessions of one service, over all its smtpd processes, that are an overload: strangers then meet the settings that smtpd has with stress = yes; so do all clients when no session is free.  Never more than 3/4 of smtpd_client_limit times the process limit; 0: that.") \
+	P(time, smtpd_stress_time,                  "300s",             1, 86400, "How long an overload lasts after the sessions have fallen below 2/3 of what began it.") \
+	P(time, smtpd_timeout,                      "${stress?{10}:{300}}s", 1, 86400, "How long to wait for a command or for more of a message.") \
 	P(num,  smtpd_min_data_rate,                "500",              0, 1 << 30, "Bytes a second that message content must arrive at, averaged over a smtpd_timeout.") \
 	P(num,  smtpd_client_limit,                 "10000",            1, 60000, "Sessions that one smtpd process serves at once; 1 gives each session a process.") \
+	P(size, smtpd_memory_limit,                 "256m",             0, 1LL << 50, "Memory for the messages under way in one smtpd process: recipients, content that is not yet in a file, transcripts.  Above it MAIL and RCPT are answered 452, and it is an overload (smtpd_stress_limit); 0: no limit.") \
 	P(num,  smtpd_client_connection_count_limit, "50",              0, 1000000, "Most sessions of one client at once; 0: no limit.") \
 	P(num,  smtpd_client_ipv4_prefix_length,    "32",               0, 32, "Clients whose IPv4 addresses have as many first bits in common are one client to the limits per client.") \
 	P(num,  smtpd_client_ipv6_prefix_length,    "64",               0, 128, "The same for IPv6; 64: whoever has one network of his own is one client.") \
@@ -171,8 +175,8 @@
 	P(num,  smtpd_recipient_overshoot_limit,    "1000",             1, 1000000, "Recipients refused beyond smtpd_recipient_limit before each counts as an error.") \
 	P(time, smtpd_error_sleep_time,             "1s",               0, 3600, "Delay of a reply after smtpd_soft_error_limit errors.") \
 	P(num,  smtpd_soft_error_limit,             "10",               1, 1000000, "Errors after which replies are delayed.") \
-	P(num,  smtpd_hard_error_limit,             "20",               1, 1000000, "Errors after which the session ends.") \
-	P(num,  smtpd_junk_command_limit,           "100",              1, 1000000, "NOOP, VRFY, RSET and the like in a row that are not counted as errors.") \
+	P(num,  smtpd_hard_error_limit,             "${stress?{1}:{20}}", 1, 1000000, "Errors after which the session ends.") \
+	P(num,  smtpd_junk_command_limit,           "${stress?{1}:{100}}", 1, 1000000, "NOOP, VRFY, RSET and the like in a row that are not counted as errors.") \
 	P(bool, smtpd_peername_lookup,              "yes",              0, 1, "Look up the client's name.") \
 	P(bool, smtpd_client_port_logging,          "no",               0, 1, "Log the client's port.") \
 	P(choice, smtpd_forbid_bare_newline,        "normalize",        0, 16, "normalize|reject|no: what to do with lines of content that end in a bare LF.") \
@@ -238,6 +242,8 @@ struct params {
 	PARAMS(P)
 #undef P
 	struct conf conf;                              /* the files' entries, for params_transport() and `conf` */
+	/* All of it as it is with stress = yes (its conf and stressed mean nothing); NULL when that changes nothing. */
+	struct params *stressed;
 };
 
 /* Load DIR/main.cf, then overrides ("name=value", as -o gives them), then the defaults that are computed.  On error

@@ -264,6 +264,10 @@ param_lookup(void *arg, struct str name)
 	const struct param *d;
 	const struct transport_param *t;
 
+	if (e == NULL && str_eq(name, STR("stress"))) {
+		env->stress_asked = true;
+		return env->stress ? "yes" : "";
+	}
 	if (env->myorigin && str_eq(name, STR("myorigin")))
 		return env->myorigin;
 	/* mynetworks may be set to nothing, and then means it. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "mail/params_table.h"
@@ -16,6 +17,7 @@ struct loader {
 	struct params   *p;
 	struct param_env env;
 	struct str       text;                         /* of main.cf */
+	bool            *stressed;                     /* by place in param_table: $stress is part of its value */
 	struct complaint complaints[COMPLAINTS_MAX];
 	size_t           ncomplaints, more;
 };
@@ -112,6 +114,45 @@ load_one(struct loader *l, const struct param *d)
 		param_store(l->p, d, &v);
 	else
 		complain_of(l, e, d->name);
+}
+
+static void
+load_all(struct loader *l)
+{
+	for (size_t i = 0; i < param_count; i++) {
+		l->env.stress_asked = false;
+		load_one(l, &param_table[i]);
+		l->stressed[i] = l->env.stress_asked;
+	}
+}
+
+/* What goes wrong under overload only is found out now. */
+static void
+load_stressed(struct loader *l)
+{
+	struct params *p = l->p;
+	union param_value v = { 0 };
+	char why[ERR_WHY_MAX];
+
+	l->env.stress = true;
+	for (size_t i = 0; i < param_count; i++) {
+		const struct param *d = &param_table[i];
+
+		if (!l->stressed[i])
+			continue;
+		if (expand_and_parse(l, d, param_lookup(&l->env, d->name), &v) != OK) {
+			snprintf(why, sizeof why, "%s", err_why());
+			(void)!fail(E_SYNTAX, "with stress = yes: %s", why);
+			complain_of(l, conf_get(&p->conf, d->name), d->name);
+			continue;
+		}
+		if (p->stressed == NULL) {
+			p->stressed = mem_new(sizeof *p->stressed);
+			*p->stressed = *p;
+			p->stressed->stressed = NULL;
+		}
+		param_store(p->stressed, d, &v);
+	}
 }
 
 static struct conf_entry *
@@ -284,9 +325,11 @@ params_load(struct params *p, const char *dir, const char *const *overrides, siz
 		param_env_init(&l->env, &p->conf, dir);
 		if (l->env.circular)
 			complain(l, 0, 0, STR("mydomain"), "must be set, because myhostname is made from it");
-		for (size_t i = 0; i < param_count; i++)
-			load_one(l, &param_table[i]);
+		l->stressed = mem_array(param_count, sizeof *l->stressed);
+		load_all(l);
+		load_stressed(l);
 		check_others(l);
+		free(l->stressed);
 		param_env_fini(&l->env);
 		e = verdict(l);
 	}
@@ -320,8 +363,12 @@ params_read(struct params *p, const char *dir, const char *const *overrides, siz
 void
 params_fini(struct params *p)
 {
-	for (size_t i = 0; i < param_count; i++)
+	for (size_t i = 0; i < param_count; i++) {
+		if (p->stressed)
+			param_clear_own(p->stressed, p, &param_table[i]);
 		param_clear(p, &param_table[i]);
+	}
+	free(p->stressed);
 	conf_fini(&p->conf);
 	*p = (struct params){ 0 };
 }

@@ -35,6 +35,8 @@ struct param_env {
 	char              *myorigin;                   /* NULL unless it is read from a file */
 	struct buf         services;                   /* names in master.cf, a blank after each */
 	bool               circular;                   /* $mydomain was asked for while it was being made */
+	bool               stress;                     /* $stress is yes, unless it is set */
+	bool               stress_asked;               /* $stress was asked for, and is not set */
 };
 
 const struct param *param_find(struct str name);
@@ -61,6 +63,8 @@ union param_value {
 enum err param_parse(const struct param *d, struct str text, union param_value *v) MUST_USE;
 void     param_store(struct params *p, const struct param *d, const union param_value *v);
 void     param_clear(struct params *p, const struct param *d);  /* frees what the field owns */
+/* The same, unless the field's memory is that of the one in `of`. */
+void     param_clear_own(struct params *p, const struct params *of, const struct param *d);
 
 /* Append the text of a main.cf to out with the definitions of name replaced by this line (with its line end; at the end if there were
  * none), taken out, or made comments. */

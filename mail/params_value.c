@@ -144,6 +144,12 @@ param_store(struct params *p, const struct param *d, const union param_value *v)
 	*(param_num *)field = v->number;
 }
 
+static bool
+is_text(enum param_kind kind)
+{
+	return kind == KIND_text || kind == KIND_raw || kind == KIND_dir || kind == KIND_choice;
+}
+
 void
 param_clear(struct params *p, const struct param *d)
 {
@@ -151,8 +157,17 @@ param_clear(struct params *p, const struct param *d)
 
 	if (d->kind == KIND_nets)
 		nets_free((param_nets *)field);
-	else if (d->kind == KIND_text || d->kind == KIND_raw || d->kind == KIND_dir || d->kind == KIND_choice)
+	else if (is_text(d->kind))
 		mem_free((char **)field);
+}
+
+void
+param_clear_own(struct params *p, const struct params *of, const struct param *d)
+{
+	bool owns = d->kind == KIND_nets || is_text(d->kind);
+
+	if (owns && memcmp((char *)p + d->at, (const char *)of + d->at, sizeof(void *)) != 0)
+		param_clear(p, d);
 }
 
 /* A match list of domains. */
