@@ -172,6 +172,16 @@ task_stop(struct task *t)
 		loop_wake(t, E_STOPPED);
 }
 
+void
+task_hurry(struct task *t, struct time deadline)
+{
+	if (!t->waiting || t->deadline.ns <= deadline.ns)
+		return;
+	t->deadline = deadline;
+	if (!heap_linked(&t->timer) || t->timer.key > deadline.ns)
+		heap_put(&loop.timers, &t->timer, deadline.ns);
+}
+
 bool task_stopping(void) { return loop.self && loop.self->stopping; }
 
 enum err

@@ -33,6 +33,7 @@ bool tasks_empty(const struct tasks *g);
 struct task *task_start(struct tasks *g, const char *name, void (*run)(void *arg), void *arg);
 void         task_stop(struct task *t);                /* its present or next wait, and all later ones, return E_STOPPED */
 bool         task_stopping(void);                      /* the running task has been told to stop */
+void         task_hurry(struct task *t, struct time deadline); /* its present wait ends by then; later ones do not care */
 WAITS void   tasks_wait(struct tasks *g);              /* until all its tasks have ended */
 WAITS void   tasks_stop(struct tasks *g);              /* stop all, wait for all */
 

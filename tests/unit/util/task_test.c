@@ -148,6 +148,30 @@ wake_takes_the_first_and_wake_all_the_rest(void)
 	CHECK(p[1].result == OK && p[2].result == OK);
 }
 
+/* Only the present wait, and only to the shorter side. */
+static void
+a_wait_can_be_cut_short_from_outside(void)
+{
+	struct wait w;
+	struct parked p[3] = { { &w, TIME_NEVER, E_IO }, { &w, soon(60000), E_IO }, { &w, soon(5), E_IO } };
+	struct task *t[3];
+	struct tasks g;
+
+	wait_init(&w);
+	tasks_init(&g);
+	for (size_t i = 0; i < 3; i++)
+		t[i] = task_start(&g, "parked", park, &p[i]);
+	task_hurry(t[0], time_now());                  /* it has not begun to wait */
+	task_yield();
+	CHECK(p[0].result == E_IO);
+	task_hurry(t[0], soon(20));
+	task_hurry(t[1], soon(-1));
+	task_hurry(t[2], soon(60000));
+	tasks_wait(&g);
+	CHECK(p[0].result == E_TIMEOUT && p[1].result == E_TIMEOUT && p[2].result == E_TIMEOUT);
+	CHECK(time_before(time_now(), p[1].until));
+}
+
 static void
 wake_is_not_spent_on_one_whose_time_was_up(void)
 {
@@ -446,6 +470,7 @@ SUITE(task, TASK_TEST(tasks_take_turns_in_the_order_they_were_started),
     TASK_TEST(sleepers_wake_in_order_of_their_times),
     TASK_TEST(deadlines_hold_after_earlier_and_later_ones),
     TASK_TEST(wake_takes_the_first_and_wake_all_the_rest),
+    TASK_TEST(a_wait_can_be_cut_short_from_outside),
     TASK_TEST(wake_is_not_spent_on_one_whose_time_was_up),
     TASK_TEST(a_wake_before_the_deadline_counts_even_if_it_runs_after_it),
     TASK_TEST(one_that_was_stopped_before_it_began_still_runs),
