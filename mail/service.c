@@ -46,12 +46,13 @@ parse(int argc, char **argv)
 	struct service *s = &self.service;
 	int c;
 
-	while ((c = getopt(argc, argv, "+n:t:c:s:S:g:u:r:vo:")) != -1) {
+	while ((c = getopt(argc, argv, "+n:t:c:s:p:S:g:u:r:vo:")) != -1) {
 		switch (c) {
 		case 'n': s->name = optarg; break;
 		case 't': break;
 		case 'c': s->config_dir = optarg; break;
 		case 's': self.nlisten = number("s", optarg, SERVICE_LISTEN_MAX); break;
+		case 'p': s->processes = number("p", optarg, UINT32_MAX); break;
 		case 'S': s->slot = number("S", optarg, BOARD_SLOTS - 1); break;
 		case 'g': s->generation = number("g", optarg, UINT32_MAX); self.has_master = true; break;
 		case 'u': self.account = optarg; break;
@@ -255,6 +256,7 @@ service_main(int argc, char **argv, const struct service_spec *spec)
 
 	self.spec = spec;
 	s->prog = spec->prog;
+	s->processes = 1;
 	log_stderr(spec->prog);
 	set_signals();
 	parse(argc, argv);

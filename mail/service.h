@@ -2,7 +2,7 @@
 /* service.h - what every process under master has in common: how it is started, how it says it is well, how it ends.
  *
  * master starts PROGRAM with
- *	PROGRAM -n SERVICE -t TYPE -c CONFIG_DIR [-s LISTENERS] [-S SLOT] [-g GENERATION] [-u ACCOUNT] [-r CHROOT] [-v] [-o name=value] ... [arguments of master.cf]
+ *	PROGRAM -n SERVICE -t TYPE -c CONFIG_DIR [-s LISTENERS] [-p PROCESSES] [-S SLOT] [-g GENERATION] [-u ACCOUNT] [-r CHROOT] [-v] [-o name=value] ... [arguments of master.cf]
  * and these descriptors: 0, 1, 2 /dev/null (2: master's stderr with start-fg); 3 the log file (or closed: syslog);
  * 4 the board (shared memory, below); 5 the status channel (a socket pair of this child's own); 6… the listening sockets.
  *
@@ -24,8 +24,9 @@
 
 enum { SERVICE_FD_LOG = 3, SERVICE_FD_BOARD = 4, SERVICE_FD_STATUS = 5, SERVICE_FD_LISTEN = 6, SERVICE_LISTEN_MAX = 64 };
 
-/* The board: one slot a child, and what is wrong with services, read by master, by `postroad status` and by siblings.  beats, served and sessions are written by
- * the child alone, given by qmgr, the rest by master.  Slot 0 is master's own: served counts reloads that are done, sessions those refused.
+/* The board: one slot a child, and what is wrong with services, read by master, by `postroad status` and by siblings.  beats, served,
+ * sessions and overloaded_until are written by the child alone, given by qmgr, the rest by master.  Slot 0 is master's own: served counts
+ * reloads that are done, sessions those refused.
  * The file is locked (flock) as long as master or any of its children has it open. */
 enum { BOARD_SLOTS = 1024 };
 struct board_slot {
@@ -35,6 +36,7 @@ struct board_slot {
 	_Atomic uint64_t served;                       /* sessions or deliveries begun */
 	_Atomic uint32_t sessions;                     /* now */
 	_Atomic uint32_t given;                        /* it has been given deliveries, of which it would tell the next qmgr */
+	_Atomic int64_t  overloaded_until;             /* smtpd has the settings of stress = yes: ns of struct time; 0: it has not */
 	char             service[48];                  /* "smtpd 127.0.0.1:25", or "qmgr" when both are the same; cut when longer */
 };
 /* A service of which no process is ready since the last one ended or could not be made: written by master alone, read by commands. */
@@ -57,6 +59,7 @@ struct service {
 	struct params  params;
 	int            listen[SERVICE_LISTEN_MAX];     /* registered with the loop (shared); out of PHASE_RUN they are */
 	size_t         nlisten;                        /* taken away (0) and whoever waits on one gets E_EOF */
+	unsigned       processes;                      /* of this service there are at most so many */
 	unsigned       slot;                           /* own place on the board; also in queue ids */
 	unsigned       generation;
 	struct board  *board;                          /* a private one when there is no master (tests) */

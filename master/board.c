@@ -123,6 +123,7 @@ board_take(struct board *b, const char *name, const char *prog, unsigned generat
 		s->generation = generation;
 		s->beats = s->served = 0;
 		s->sessions = s->given = 0;
+		s->overloaded_until = 0;
 		name_service(s->service, name, prog);
 		return i;
 	}
@@ -134,6 +135,7 @@ board_give_back(struct board *b, unsigned slot)
 {
 	b->slot[slot].pid = 0;
 	b->slot[slot].sessions = b->slot[slot].given = 0;
+	b->slot[slot].overloaded_until = 0;
 }
 
 /* NULL: it has none. */

@@ -20,7 +20,7 @@ struct command {
 	char      **argv;
 	size_t      n;
 	struct buf  path;
-	struct buf  numbers[3];
+	struct buf  numbers[4];
 };
 
 static void
@@ -54,6 +54,7 @@ command_make(struct command *c, const struct master *m, const struct crew *crew,
 	add(c, "-c", m->config_dir);
 	if (crew->nlisteners)
 		add_number(c, "-s", 0, crew->nlisteners);
+	add_number(c, "-p", 3, crew->limit);
 	add_number(c, "-S", 1, slot);
 	add_number(c, "-g", 2, m->generation);
 	if (e->unpriv && geteuid() == 0 && !m->all_as_root)
