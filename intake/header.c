@@ -78,6 +78,12 @@ header_filter_free(struct header_filter **ph)
 	mem_free(ph);
 }
 
+size_t
+header_filter_memory(const struct header_filter *h)
+{
+	return sizeof *h + h->field.cap;
+}
+
 bool
 header_filter_done(const struct header_filter *h)
 {

@@ -6,7 +6,7 @@
 #include "mail/header.h"
 #include "util/log.h"
 
-enum { TEXT_MAX = 64 << 20, DUPLICATES_MAX = 1000, ORIGINS = 5, PIECE_MAX = 1 << 20 };
+enum { TEXT_MAX = 64 << 20, DUPLICATES_MAX = 1000, ORIGINS = 5, PIECE_MAX = 1 << 20, WORTH_A_WRITE = 16 << 10 };
 
 /* -- the process's part -- */
 
@@ -397,6 +397,19 @@ incoming_add(struct incoming *m, struct str content)
 		e = entry_add(m->entry, buf_str(&out));
 	buf_free(&out);
 	return e;
+}
+
+size_t
+incoming_memory(const struct incoming *m)
+{
+	return sizeof *m + m->text.cap + m->cap * sizeof *m->v + m->msg.nrcpts * sizeof *m->msg.rcpts +
+	       (m->entry ? entry_memory(m->entry) : 0) + (m->filter ? header_filter_memory(m->filter) : 0);
+}
+
+enum err
+incoming_write_out(struct incoming *m)
+{
+	return m->entry && entry_memory(m->entry) > WORTH_A_WRITE ? entry_write_out(m->entry) : OK;
 }
 
 void

@@ -68,6 +68,10 @@ WAITS enum err   incoming_sender(struct incoming *m, struct str addr, uint8_t re
 WAITS enum err   incoming_rcpt(struct incoming *m, const struct spool_rcpt *r) MUST_USE;
 /* Content, in pieces of any size; line ends are CRLF.  The caller's own Received field comes first.  Errors as entry_add(). */
 WAITS enum err   incoming_add(struct incoming *m, struct str content) MUST_USE;
+/* Bytes of memory that it takes now. */
+size_t           incoming_memory(const struct incoming *m);
+/* Content that is only in memory goes to its file now, if it is more than a little.  Errors as incoming_add(). */
+WAITS enum err   incoming_write_out(struct incoming *m) MUST_USE;
 /* Log "ID: message-id=<…>" once all content is there: what was found in it, or is added to a header without. */
 struct header_scan;
 void             incoming_log_id(const struct incoming *m, const struct header_scan *found);

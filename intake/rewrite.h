@@ -42,6 +42,7 @@ struct header_filter *header_filter_new(struct intake *in, const struct spool_ms
 /* Append to out what may be passed on of this piece of content. */
 WAITS enum err header_filter_add(struct header_filter *h, struct str content, struct buf *out) MUST_USE;
 WAITS enum err header_filter_end(struct header_filter *h, struct buf *out) MUST_USE;
+size_t         header_filter_memory(const struct header_filter *h);
 bool           header_filter_done(const struct header_filter *h);     /* the header is over: content passes as it is */
 bool           header_filter_completes(const struct header_filter *h); /* so far it could look at all fields */
 void           header_filter_free(struct header_filter **h);

@@ -38,6 +38,11 @@ store(struct receipt *r, struct str bytes)
 	if (r->s->transaction.incoming == NULL)
 		return;
 	e = incoming_add(r->s->transaction.incoming, bytes);
+	session_account(r->s);
+	if (e == OK && memory_runs_short(r->s->smtpd)) {
+		e = incoming_write_out(r->s->transaction.incoming);
+		session_account(r->s);
+	}
 	if (e != OK)
 		in_trouble(r, e);
 }
@@ -46,7 +51,7 @@ static WAITS void
 take_run(void *arg, struct str run)
 {
 	struct receipt *r = arg;
-	uint64_t limit = (uint64_t)r->s->smtpd->params->message_size_limit;
+	uint64_t limit = (uint64_t)session_params(r->s)->message_size_limit;
 
 	r->size += run.n;
 	header_scan_add(&r->header, run);
@@ -61,7 +66,7 @@ take_run(void *arg, struct str run)
 static void
 charge(struct receipt *r, struct time began, size_t bytes)
 {
-	const struct params *p = r->s->smtpd->params;
+	const struct params *p = session_params(r->s);
 	int64_t full = p->smtpd_timeout * 1000000000LL;
 
 	if (p->smtpd_min_data_rate == 0) {
@@ -80,10 +85,12 @@ receive(struct receipt *r)
 	struct io *io = r->s->io;
 
 	while (!r->content.ended) {
-		struct time began = time_now();
+		struct time full = session_await(r->s), began = r->s->waits_since, left = { began.ns + r->budget_ns };
 		struct str bytes;
+		enum err e = io_some(io, &bytes, time_before(left, full) ? left : full);
 
-		TRY(io_some(io, &bytes, (struct time){ began.ns + r->budget_ns }));
+		session_heard(r->s);
+		TRY(e);
 		charge(r, began, bytes.n);
 		/* The scanner may wait for the disk; the bytes stay where they are until they are eaten. */
 		io_ate(io, content_scan(&r->content, bytes));
@@ -110,7 +117,7 @@ judge(const struct receipt *r)
 	if (r->content.bare_lf && r->content.mode == NEWLINES_REJECT)
 		return SAY_BARE_LF;
 	/* The field we add counts as well. */
-	if (r->header.received + 1LL > r->s->smtpd->params->hopcount_limit)
+	if (r->header.received + 1LL > session_params(r->s)->hopcount_limit)
 		return SAY_TOO_MANY_HOPS;
 	if (r->too_big)
 		return SAY_TOO_BIG;
@@ -140,7 +147,7 @@ static WAITS enum verdict
 refuse_message(struct receipt *r, enum reply_id why)
 {
 	struct session *s = r->s;
-	long long code = s->smtpd->params->smtpd_forbid_bare_newline_reject_code;
+	long long code = session_params(s)->smtpd_forbid_bare_newline_reject_code;
 	struct buf text = BUF(0);
 
 	forget(r);
@@ -162,8 +169,7 @@ finish(struct receipt *r, enum err e, struct spool_msg *m)
 		why = judge(r);
 		return why == SAY_OK ? accept_message(r, m) : refuse_message(r, why);
 	case E_TIMEOUT:
-		s->reason = "timeout";
-		say(s, SAY_TIMEOUT);
+		session_time_out(s);
 		return V_CLOSE;
 	case E_STOPPED:
 		say(s, SAY_SHUTDOWN);
@@ -207,7 +213,7 @@ begin(struct receipt *r, struct spool_msg *m)
 enum verdict
 do_data(struct session *s, struct str arg)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	struct receipt r = { .s = s, .budget_ns = p->smtpd_timeout * 1000000000LL };
 	struct spool_msg m;
 	enum verdict v;

@@ -39,7 +39,7 @@ do_ehlo(struct session *s, struct str arg)
 {
 	static const char *const keywords[] = { "PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN",
 		"SMTPUTF8" };
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	struct buf text = BUF(0);
 	size_t last = 0;
 
@@ -99,7 +99,7 @@ do_noop(struct session *s, struct str arg)
 enum verdict
 do_vrfy(struct session *s, struct str arg)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	struct mail_args a;
 	struct buf path = BUF(0), full = BUF(0), why = BUF(0);
 	struct str word;

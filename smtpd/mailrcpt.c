@@ -37,10 +37,12 @@ warn_no_space(void)
 static enum reply_id
 check_size(const struct session *s, uint64_t size)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 
 	if (p->message_size_limit > 0 && size > (uint64_t)p->message_size_limit)
 		return SAY_SIZE_LIMIT;
+	if (memory_is_short(s->smtpd))
+		return SAY_NO_SPACE;
 	switch (policy_space(s->smtpd, size)) {
 	case OK:
 		return SAY_OK;
@@ -56,7 +58,7 @@ check_size(const struct session *s, uint64_t size)
 enum verdict
 do_mail(struct session *s, struct str arg)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	struct transaction *t = &s->transaction;
 	struct mail_args a;
 	struct str word;
@@ -129,10 +131,10 @@ add(struct transaction *t, struct str address, const struct mail_args *a)
 }
 
 static WAITS enum verdict
-refuse_more(struct session *s)
+refuse_more(struct session *s, enum reply_id why)
 {
-	say(s, SAY_TOO_MANY_RCPTS);
-	return s->transaction.overshoot++ < (size_t)s->smtpd->params->smtpd_recipient_overshoot_limit ? V_OK : V_BAD;
+	say(s, why);
+	return s->transaction.overshoot++ < (size_t)session_params(s)->smtpd_recipient_overshoot_limit ? V_OK : V_BAD;
 }
 
 static WAITS enum verdict
@@ -141,8 +143,11 @@ take_rcpt(struct session *s, const struct mail_args *a, struct str full)
 	struct transaction *t = &s->transaction;
 	char qid[QID_TEXT];
 
-	if (t->accepted >= (size_t)s->smtpd->params->smtpd_recipient_limit || !add(t, full, a))
-		return refuse_more(s);
+	if (memory_is_short(s->smtpd))
+		return refuse_more(s, SAY_NO_SPACE);
+	if (t->accepted >= (size_t)session_params(s)->smtpd_recipient_limit || !add(t, full, a))
+		return refuse_more(s, SAY_TOO_MANY_RCPTS);
+	session_account(s);
 	if (t->id == 0) {
 		t->id = qid_new();
 		log_info("%s: client=%s", session_queue_id(s, qid), s->from);
@@ -156,7 +161,7 @@ take_rcpt(struct session *s, const struct mail_args *a, struct str full)
 enum verdict
 do_rcpt(struct session *s, struct str arg)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	struct mail_args a;
 	struct str word;
 	enum reply_id r;

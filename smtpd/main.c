@@ -85,6 +85,7 @@ run(struct service *s)
 	list_init(&d.sessions);
 	wait_init(&d.room);
 	wait_init(&d.drained);
+	wait_init(&d.occupied);
 	tasks_init(&d.group);
 	tasks_init(&accepting);
 	tasks_init(&own);
@@ -94,6 +95,8 @@ run(struct service *s)
 	d.notified = transcript_classes(d.params);
 	accept_start(&d, &accepting);
 	task_start(&own, "phase", watch_phase, &d);
+	if (d.params->stressed)
+		task_start(&own, "overload", overload_watch, &d);
 	service_ready();
 	service_wait(PHASE_RUN);
 	tasks_stop(&accepting);

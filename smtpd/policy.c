@@ -46,7 +46,7 @@ is_offered(const struct params *p, const char *keyword)
 unsigned
 policy_arguments(const struct session *s)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	bool utf8 = s->state & S_MAIL ? s->transaction.utf8 : p->smtputf8_enable && is_offered(p, "SMTPUTF8");
 
 	return (p->strict_rfc821_envelopes ? ARGS_STRICT : 0U) | (is_offered(p, "DSN") ? ARGS_DSN : 0U) |
@@ -116,7 +116,7 @@ undeliverable(const struct rcpt_check *c, struct str given, struct buf *why)
 static enum reply_id
 judge(const struct session *s, const struct rcpt_check *c, struct str given, struct str address, struct buf *why)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	long long code = p->relay_domains_reject_code;
 
 	if (!s->may_relay && (c->class == ROUTE_DEFAULT || is_routed(address))) {

@@ -6,7 +6,7 @@ void
 received_field(const struct session *s, struct buf *out)
 {
 	const struct transaction *t = &s->transaction;
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	const char *v6 = s->client.sa.sa_family == AF_INET6 ? "IPv6:" : "";
 	char qid[QID_TEXT], date[TIME_RFC5322];
 	bool ok;

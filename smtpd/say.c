@@ -40,7 +40,7 @@ say_render(const struct params *p, enum reply_id id, struct str arg, struct buf 
 static WAITS void
 pause_for_errors(struct session *s)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 
 	if (s->errors < (unsigned)p->smtpd_soft_error_limit || p->smtpd_error_sleep_time == 0)
 		return;
@@ -77,7 +77,7 @@ say_with(struct session *s, enum reply_id id, struct str arg)
 {
 	struct buf text = BUF(0);
 
-	say_render(s->smtpd->params, id, arg, &text);
+	say_render(session_params(s), id, arg, &text);
 	put(s, id, buf_str(&text));
 	buf_free(&text);
 }
@@ -100,7 +100,7 @@ say_rejected(struct session *s, const char *where, enum reply_id id, struct str 
 	struct buf text = BUF(0), line = BUF(0);
 	char qid[QID_TEXT];
 
-	say_render(s->smtpd->params, id, arg, &text);
+	say_render(session_params(s), id, arg, &text);
 	ENSURE(buf_printf(&line, "%s: reject: %s from %s: %s;", session_queue_id(s, qid), where, s->from,
 	    buf_cstr(&text)));
 	if (s->state & S_MAIL)

@@ -12,10 +12,35 @@
 
 enum { LOOKUP_SECONDS = 1, GOODBYE_SECONDS = 5, LINGER_SECONDS = 1, LINGER_BYTES = 1 << 20 };
 
-static struct time
-timeout(const struct session *s)
+const struct params *
+session_params(const struct session *s)
 {
-	return time_after(time_now(), s->smtpd->params->smtpd_timeout);
+	const struct smtpd *d = s->smtpd;
+	bool meets_stress = d->overload.full || (d->overload.on && !s->may_relay);
+
+	return meets_stress ? d->params->stressed : d->params;
+}
+
+struct time
+session_await(struct session *s)
+{
+	s->waiting = true;
+	s->waits_since = time_now();
+	return time_after(s->waits_since, session_params(s)->smtpd_timeout);
+}
+
+void
+session_heard(struct session *s)
+{
+	s->waiting = false;
+}
+
+void
+session_time_out(struct session *s)
+{
+	s->reason = "timeout";
+	s->smtpd->overload.dismissed++;
+	say(s, SAY_TIMEOUT);
 }
 
 void
@@ -30,13 +55,20 @@ transaction_reset(struct session *s)
 	free(t->rcpts);
 	*t = (struct transaction){ 0 };
 	s->state &= ~(unsigned)(S_MAIL | S_RCPT);
+	session_account(s);
 }
 
 void
 session_flush(struct session *s)
 {
+	enum err e;
+
 	s->unflushed = 0;
-	if (!s->lost && io_flush(s->io, timeout(s)) != OK) {
+	if (s->lost)
+		return;
+	e = io_flush(s->io, session_await(s));
+	session_heard(s);
+	if (e != OK) {
 		s->lost = true;
 		s->reason = "lost connection";
 	}
@@ -65,7 +97,7 @@ is_out_of_turn(struct session *s)
 	ENSURE(buf_add_clean(&text, str_sub(bytes, 0, 100)));
 	log_info("improper command pipelining after %s from %s: %s", s->where, s->from, buf_cstr(&text));
 	buf_free(&text);
-	if (!s->smtpd->params->smtpd_forbid_unauth_pipelining)
+	if (!session_params(s)->smtpd_forbid_unauth_pipelining)
 		return false;
 	say(s, SAY_SYNC);
 	return true;
@@ -74,7 +106,7 @@ is_out_of_turn(struct session *s)
 static WAITS void
 find_name(struct session *s)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	struct buf name = BUF(0), from = BUF(0);
 	char text[ADDR_TEXT];
 
@@ -106,7 +138,7 @@ newlines_for(const struct params *p, const struct addr *client)
 static WAITS bool
 admit(struct session *s)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	unsigned n;
 
 	if (s->client.sa.sa_family == AF_UNIX)
@@ -134,8 +166,7 @@ survives(struct session *s, enum err e)
 		say(s, SAY_TOO_LONG);
 		return true;
 	case E_TIMEOUT:
-		s->reason = "timeout";
-		say(s, SAY_TIMEOUT);
+		session_time_out(s);
 		return false;
 	case E_STOPPED:
 		say(s, SAY_SHUTDOWN);
@@ -157,7 +188,8 @@ begins_well(struct session *s)
 	if (service_phase() == PHASE_HURRY || task_stopping())
 		return survives(s, E_STOPPED);
 	s->idle = true;
-	e = io_some(s->io, &bytes, timeout(s));
+	e = io_some(s->io, &bytes, session_await(s));
+	session_heard(s);
 	s->idle = false;
 	if (e != OK)
 		return survives(s, e);
@@ -179,7 +211,7 @@ greet(struct session *s)
 	if (!admit(s) || is_out_of_turn(s))
 		return false;
 	s->greeted = true;
-	ENSURE(buf_printf(&text, "220 %s\r\n", s->smtpd->params->smtpd_banner));
+	ENSURE(buf_printf(&text, "220 %s\r\n", session_params(s)->smtpd_banner));
 	say_lines(s, buf_str(&text));
 	buf_free(&text);
 	session_flush(s);
@@ -203,12 +235,12 @@ is_forbidden(const struct params *p, struct str verb)
 static WAITS enum verdict
 unknown(struct session *s, struct str line, struct str verb)
 {
-	const struct params *p = s->smtpd->params;
+	const struct params *p = session_params(s);
 	struct buf text = BUF(0);
 
 	if (list_has(str_of(p->smtpd_noop_commands), verb, false)) {
 		say(s, SAY_OK);
-		if (s->junk++ >= (unsigned)p->smtpd_junk_command_limit)
+		if (s->junk++ > (unsigned)p->smtpd_junk_command_limit)
 			s->errors++;
 		return V_OK;
 	}
@@ -235,7 +267,7 @@ run(struct session *s, const struct command *c, struct str arg)
 
 	s->where = c->verb;
 	s->counts[id].total++;
-	if ((c->flags & C_JUNK) && s->junk++ >= (unsigned)s->smtpd->params->smtpd_junk_command_limit)
+	if ((c->flags & C_JUNK) && s->junk++ > (unsigned)session_params(s)->smtpd_junk_command_limit)
 		s->errors++;
 	/* Without EHLO nothing was said of PIPELINING. */
 	if (((c->flags & C_LAST) || (!s->esmtp && c->run != do_quit)) && is_out_of_turn(s))
@@ -253,7 +285,7 @@ run(struct session *s, const struct command *c, struct str arg)
 static WAITS enum verdict
 refuse_bare_lf(struct session *s)
 {
-	long long code = s->smtpd->params->smtpd_forbid_bare_newline_reject_code;
+	long long code = session_params(s)->smtpd_forbid_bare_newline_reject_code;
 	struct buf text = BUF(0);
 
 	s->errors++;
@@ -298,9 +330,10 @@ next_command(struct session *s)
 {
 	struct str line;
 	enum io_ending ending;
+	enum verdict v;
 	enum err e;
 
-	if (s->errors >= (unsigned)s->smtpd->params->smtpd_hard_error_limit) {
+	if (s->errors >= (unsigned)session_params(s)->smtpd_hard_error_limit) {
 		s->reason = "too many errors";
 		say(s, SAY_TOO_MANY_ERRORS);
 		return false;
@@ -310,11 +343,14 @@ next_command(struct session *s)
 	if (service_phase() == PHASE_HURRY || task_stopping())
 		return survives(s, E_STOPPED);
 	s->idle = true;
-	e = io_line(s->io, &line, &ending, timeout(s));
+	e = io_line(s->io, &line, &ending, session_await(s));
+	session_heard(s);
 	s->idle = false;
 	if (e != OK)
 		return survives(s, e);
-	return obey(s, line, ending) != V_CLOSE;
+	v = obey(s, line, ending);
+	session_account(s);
+	return v != V_CLOSE;
 }
 
 /* Closing with unread input makes the kernel reset the connection, and the last reply may be lost with it. */
@@ -337,8 +373,8 @@ session_free(struct session *s)
 	struct smtpd *d = s->smtpd;
 	struct board_slot *b = &d->service->board->slot[d->service->slot];
 
-	transaction_reset(s);
 	transcript_fini(&s->transcript);
+	transaction_reset(s);
 	if (s->counted)
 		clients_leave(d->clients, &s->client);
 	io_close(&s->io);
@@ -360,10 +396,10 @@ serve(void *arg)
 	struct session *s = arg;
 
 	s->task = task_self();
-	s->newlines = newlines_for(s->smtpd->params, &s->client);
+	s->newlines = newlines_for(session_params(s), &s->client);
 	s->may_relay = policy_may_relay(s->smtpd->params, &s->client);
-	s->local = policy_is_local(s->smtpd->params, &s->client);
-	if (!s->smtpd->params->smtpd_helo_required)
+	s->local = policy_is_local(session_params(s), &s->client);
+	if (!session_params(s)->smtpd_helo_required)
 		s->state |= S_HELLO;
 	find_name(s);
 	if (greet(s))
@@ -396,6 +432,7 @@ session_start(struct smtpd *smtpd, int fd, const struct addr *client)
 	s->io = io_new(fd, (size_t)smtpd->params->line_length_limit);
 	list_push(&smtpd->sessions, &s->link);
 	smtpd->nsessions++;
+	wait_wake(&smtpd->occupied);
 	b->sessions = (uint32_t)smtpd->nsessions;
 	b->served++;
 	if (task_start(&smtpd->group, "session", serve, s))

@@ -8,6 +8,7 @@
 #include "mail/service.h"
 #include "smtpd/command.h"
 #include "smtpd/content.h"
+#include "smtpd/overload.h"
 #include "spool/spool.h"
 #include "util/io.h"
 #include "util/net.h"
@@ -25,6 +26,9 @@ struct smtpd {
 	unsigned             notified;                 /* TROUBLE_: what postmasters want to be told */
 	struct list          sessions;
 	size_t               nsessions;
+	struct overload      overload;
+	uint64_t             memory;                   /* sum of the sessions' */
+	struct wait          occupied;                 /* there is a session: overload_watch() */
 	struct wait          room;                     /* a session has ended: acceptors */
 	struct wait          drained;                  /* the same, and changes of phase: the end of the process */
 	struct tasks         group;                    /* the sessions' tasks */
@@ -70,6 +74,9 @@ struct session {
 	bool               local;                      /* the header of its messages is completed */
 	bool               greeted;                    /* the 220 is on its way */
 	bool               idle;                       /* waits for a command */
+	bool               waiting;                    /* for its client, whatever for */
+	struct time        waits_since;
+	size_t             memory;                     /* as last accounted for: session_account() */
 	bool               lost;                       /* nothing can be said to the client any more */
 	struct { uint32_t good, total; } counts[CMD_COUNT + 1];
 	struct transaction transaction;
@@ -81,7 +88,19 @@ bool session_start(struct smtpd *smtpd, int fd, const struct addr *client);
 /* Back to the state after HELO, on every way out of a transaction: nothing of it is left in memory or on disk. */
 void transaction_reset(struct session *s);
 WAITS void session_flush(struct session *s);
+/* Settings as they are for this client now; not to be kept beyond a wait. */
+const struct params *session_params(const struct session *s);
+/* Around each wait for the client: until when it may take, by smtpd_timeout; and its end. */
+struct time session_await(struct session *s);
+void session_heard(struct session *s);
+/* The client took too long: say so. */
+WAITS void session_time_out(struct session *s);
 bool session_is_ahead(const struct session *s);        /* the client has sent what we did not ask for yet */
+
+/* memory.c: what the session holds in memory has changed. */
+void session_account(struct session *s);
+bool memory_is_short(const struct smtpd *d);           /* smtpd_memory_limit is reached: nothing more may be begun */
+bool memory_runs_short(const struct smtpd *d);         /* half of it is: what can be on disk should be */
 
 /* say.c: the text of a reply, cleaned of what must not be in one. */
 void say_render(const struct params *p, enum reply_id id, struct str arg, struct buf *out);

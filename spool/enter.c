@@ -188,6 +188,23 @@ entry_size(const struct entry *e)
 	return e->h.size;
 }
 
+size_t
+entry_memory(const struct entry *e)
+{
+	return sizeof *e + e->b.cap;
+}
+
+enum err
+entry_write_out(struct entry *e)
+{
+	enum err r = e->failed == OK ? task_offload(entry_spill, e) : fail(e->failed, "%s", e->item.why);
+
+	if (r != OK)
+		return give_up(e, r);
+	buf_free(&e->b);
+	return OK;
+}
+
 static void
 removed(struct batch_item *item)
 {

@@ -111,6 +111,9 @@ struct entry  *entry_new(struct spool *s, const struct spool_msg *m);
  * be aborted; E_NOSPACE, E_IO. */
 WAITS enum err entry_add(struct entry *e, struct str content) MUST_USE;
 uint64_t       entry_size(const struct entry *e);
+size_t         entry_memory(const struct entry *e);    /* bytes that it holds in memory now */
+/* Write what is gathered into the file now, and give its memory back.  As entry_add(). */
+WAITS enum err entry_write_out(struct entry *e) MUST_USE;
 /* Make it durable, file and name (rules 1, 3, 4).  OK is the only licence to say 250.  Fills in m's size, content_at and flags
  * (given here: known only at the end), dir = incoming.  The entry is gone afterwards, whatever the result; on error no
  * committed file is left. */

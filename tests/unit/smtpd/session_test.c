@@ -253,7 +253,66 @@ a_session_that_waits_is_stopped_with_a_word(void)
 	tear_down(&w);
 }
 
+/* By the rough measure of what was sent: nothing is forgotten, and nothing stays when it is over. */
+static void
+memory_is_accounted_for_while_it_is_held(void)
+{
+	static const char *const settings[] = { "notify_classes=", NULL };
+	struct world w;
+	struct buf rcpt = BUF(2000);
+	uint64_t before;
+
+	set_up(&w, settings);
+	call(&w);
+	CHECK(hear(&w, NULL) == 220 && tell(&w, "EHLO a") == 250);
+	CHECK(w.smtpd.memory == 0);
+	CHECK(tell(&w, "MAIL FROM:<>") == 250);
+	for (int i = 0; i < 100; i++) {
+		buf_clear(&rcpt);
+		CHECK(buf_printf(&rcpt, "RCPT TO:<r%d@here.test> ORCPT=rfc822;%0400d@x", i, i));
+		CHECK(tell(&w, buf_cstr(&rcpt)) == 250);
+	}
+	before = w.smtpd.memory;
+	CHECK(before > 3 * 100 * 420 && before < 4 * 2 * 100 * 420);
+	CHECK(tell(&w, "DATA") == 354);
+	CHECK(w.smtpd.memory > 3 * 100 * 420 && w.smtpd.memory < before + before / 4);  /* what was set aside */
+	for (int i = 0; i < 100; i++)
+		io_print(w.peer, "%0500d\r\n", i);
+	CHECK(tell(&w, ".") == 250);
+	CHECK(w.smtpd.memory == 0);
+	CHECK(tell(&w, "MAIL FROM:<>") == 250 && tell(&w, buf_cstr(&rcpt)) == 250 && w.smtpd.memory > 0);
+	CHECK(tell(&w, "RSET") == 250 && w.smtpd.memory == 0);
+	CHECK(tell(&w, "MAIL FROM:<>") == 250 && tell(&w, buf_cstr(&rcpt)) == 250 && tell(&w, "DATA") == 354);
+	hang_up(&w);
+	buf_free(&rcpt);
+	tear_down(&w);                                 /* looks whether it is 0 */
+}
+
+static void
+without_memory_mail_is_put_off(void)
+{
+	static const char *const settings[] = { "smtpd_memory_limit=4k", "notify_classes=", NULL };
+	struct world w;
+	struct buf text = BUF(0);
+
+	set_up(&w, settings);
+	call(&w);
+	CHECK(hear(&w, NULL) == 220 && tell(&w, "EHLO a") == 250 && tell(&w, "MAIL FROM:<>") == 250);
+	CHECK(tell(&w, "RCPT TO:<a@here.test>") == 250);
+	w.smtpd.memory += 8192;                        /* of others */
+	io_print(w.peer, "RCPT TO:<b@here.test>\r\n");
+	CHECK(hear(&w, &text) == 452 && str_starts(buf_str(&text), STR("452 4.3.1 ")));
+	CHECK(tell(&w, "DATA") == 354 && tell(&w, "x\r\n.") == 250);           /* what was taken is */
+	CHECK(tell(&w, "MAIL FROM:<>") == 452);
+	w.smtpd.memory -= 8192;
+	CHECK(tell(&w, "MAIL FROM:<>") == 250);
+	hang_up(&w);
+	buf_free(&text);
+	tear_down(&w);
+}
+
 SUITE(session, TASK_TEST(a_stranger_gets_these_replies), TASK_TEST(size_is_that_of_the_stored_content), TASK_TEST(what_is_stored_bears_our_trace_and_the_envelope),
     TASK_TEST(half_a_message_leaves_nothing), TASK_TEST(pipelined_commands_are_answered_in_one_piece),
     TASK_TEST(rude_clients_are_told_off_and_sent_away), TASK_TEST(who_talks_before_the_greeting_gets_none),
-    TASK_TEST(limits_hold), TASK_TEST(a_session_that_waits_is_stopped_with_a_word));
+    TASK_TEST(limits_hold), TASK_TEST(a_session_that_waits_is_stopped_with_a_word),
+    TASK_TEST(memory_is_accounted_for_while_it_is_held), TASK_TEST(without_memory_mail_is_put_off));

@@ -54,6 +54,7 @@ set_up(struct world *w, const char *const *settings)
 	list_init(&w->smtpd.sessions);
 	wait_init(&w->smtpd.room);
 	wait_init(&w->smtpd.drained);
+	wait_init(&w->smtpd.occupied);
 	tasks_init(&w->smtpd.group);
 	tasks_init(&w->own);
 	w->smtpd.clients = clients_open(&w->service);
@@ -66,7 +67,7 @@ static void
 tear_down(struct world *w)
 {
 	tasks_wait(&w->smtpd.group);
-	CHECK(w->smtpd.nsessions == 0);
+	CHECK(w->smtpd.nsessions == 0 && w->smtpd.memory == 0);
 	tasks_stop(&w->own);
 	intake_free(&w->smtpd.intake);
 	clients_close(&w->smtpd.clients);
