@@ -51,7 +51,7 @@ take(void *arg, struct spool_view *v)
 		found.v[found.n++] = *v;
 		v->memory = NULL; /* ours now */
 		if (found.n == 1)
-			(void)!write(found.fd, &(uint64_t){ 1 }, 8);
+			task_raise(found.fd);
 	}
 	pthread_mutex_unlock(&found.lock);
 	return go_on;
@@ -157,7 +157,7 @@ read_with(enum err (*read_some)(void *arg), void *arg)
 		found.unread |= e != OK || found.stats[i].errors > 0;
 	pthread_mutex_lock(&found.lock);
 	found.all = true;
-	(void)!write(found.fd, &(uint64_t){ 1 }, 8);
+	task_raise(found.fd);
 	pthread_mutex_unlock(&found.lock);
 	/* It may be waiting for a table, with messages that nobody else has; no matter at the end of the process. */
 	if (task_stopping())

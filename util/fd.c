@@ -297,3 +297,16 @@ fd_end(void)
 		s->armed = s->hot = s->hup = 0;
 	}
 }
+
+void
+task_raise(int eventfd)
+{
+	ssize_t n;
+
+	do
+		n = write(eventfd, &(uint64_t){ 1 }, sizeof(uint64_t));
+	while (n < 0 && errno == EINTR);
+	/* Were it lost, somebody would wait for ever; a process that ends is started anew.
+	 * EAGAIN: it is raised as high as can be. */
+	ENSURE(n == sizeof(uint64_t) || (n < 0 && errno == EAGAIN));
+}

@@ -121,7 +121,7 @@ offload_done(struct job *j)
 		j->next = first;
 	while (!atomic_compare_exchange_weak(&off.done, &first, j));
 	if (atomic_exchange(&off.sleeping, false))
-		ENSURE(write(off.wake, &(uint64_t){ 1 }, sizeof(uint64_t)) == sizeof(uint64_t));
+		task_raise(off.wake);
 }
 
 bool

@@ -54,6 +54,8 @@ WAITS enum err task_wait_fd(int fd, int direction, struct time deadline) MUST_US
 /* For a task that listens as long as its process lives: until fd may be readable.  While the kernel cannot (no memory for it)
  * it is asked again every 50 ms.  OK, E_STOPPED, or E_EOF after task_fd_del(). */
 WAITS enum err task_listen_fd(int fd) MUST_USE;
+/* Wake who waits for this eventfd; from any thread. */
+void     task_raise(int eventfd);
 
 /* Waiting for another task: park on a wait; anyone wakes the first or all that are parked there. */
 struct wait { struct list parked; };

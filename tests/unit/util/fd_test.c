@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -184,7 +185,28 @@ who_listens_for_life_asks_the_kernel_again(void)
 	close(silent[1]);
 }
 
+/* It is raised as high as it goes, or a hundred times: that is one word to who waits. */
+static void
+an_eventfd_that_is_raised_wakes(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t n = UINT64_MAX - 1;
+
+	CHECK(task_fd_add(fd) == OK);
+	CHECK(task_wait_fd(fd, FD_READ, soon(20)) == E_TIMEOUT);
+	for (int i = 0; i < 100; i++)
+		task_raise(fd);
+	CHECK(task_wait_fd(fd, FD_READ, soon(1000)) == OK && read(fd, &n, sizeof n) == sizeof n && n == 100);
+	n = UINT64_MAX - 1;
+	CHECK(write(fd, &n, sizeof n) == sizeof n);
+	task_raise(fd);
+	CHECK(task_wait_fd(fd, FD_READ, soon(1000)) == OK && read(fd, &n, sizeof n) == sizeof n && n == UINT64_MAX - 1);
+	task_fd_del(fd);
+	close(fd);
+}
+
 SUITE(fd, TASK_TEST(a_stop_ends_each_kind_of_wait_and_all_later_ones),
     TASK_TEST(descriptors_wake_their_reader), TASK_TEST(who_listens_for_life_asks_the_kernel_again),
     TASK_TEST(taking_a_descriptor_away_ends_the_wait_for_it),
-    TASK_TEST(a_shared_listener_wakes_who_waits_and_is_left_alone_when_nobody_does));
+    TASK_TEST(a_shared_listener_wakes_who_waits_and_is_left_alone_when_nobody_does),
+    TASK_TEST(an_eventfd_that_is_raised_wakes));
