@@ -127,7 +127,8 @@ submit_begin(struct submission *s, const struct cmd *c, const struct params *p)
 		return;
 	}
 	if (s->pid == 0) {
-		dup2(fd[0], 0);
+		if (dup2(fd[0], 0) < 0)
+			_exit(EX_TEMPFAIL);
 		signal(SIGPIPE, SIG_DFL);
 		run_postdrop(c, p);
 	}

@@ -72,9 +72,8 @@ become_command(const struct delivering *d, int in, int said)
 	setpgid(0, 0);
 	/* If deliver is killed nobody would end it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(in, 0);
-	dup2(said, 1);
-	dup2(said, 2);
+	if (dup2(in, 0) < 0 || dup2(said, 1) < 0 || dup2(said, 2) < 0)
+		_exit(EX_TEMPFAIL);
 	proc_close_from(3);
 	signal(SIGPIPE, SIG_DFL);
 	if (chdir(d->r.path.n > 0 ? dir : "/") != 0) {

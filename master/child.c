@@ -80,13 +80,13 @@ command_free(struct command *c)
 		buf_free(&c->numbers[i]);
 }
 
-static void
+/* It may take memory to have a descriptor with a higher number. */
+static bool
 place(int from, int to)
 {
 	if (from < 0)
-		close(to);
-	else
-		dup2(from, to);                        /* clears close-on-exec; from is never to */
+		return close(to) == 0 || errno == EBADF;
+	return dup2(from, to) >= 0;                    /* clears close-on-exec; from is never to */
 }
 
 /* When memory is short let the kernel take a worker, which is started again, and not master, whom nobody starts.
@@ -110,22 +110,23 @@ static void
 __attribute__((noreturn))
 become(const struct master *m, const struct crew *c, const struct command *cmd, int status_fd)
 {
+	bool placed = place(m->log_fd, SERVICE_FD_LOG) && place(m->board_fd, SERVICE_FD_BOARD) &&
+	    place(status_fd, SERVICE_FD_STATUS);
 	char words[2] = "E";
 	sigset_t none;
 
-	place(m->log_fd, SERVICE_FD_LOG);
-	place(m->board_fd, SERVICE_FD_BOARD);
-	place(status_fd, SERVICE_FD_STATUS);
-	for (size_t i = 0; i < c->nlisteners; i++)
-		place(c->listeners[i]->fd, SERVICE_FD_LISTEN + (int)i);
-	close_range(SERVICE_FD_LISTEN + (unsigned)c->nlisteners, ~0U, 0);
-	signal(SIGPIPE, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	be_the_victim();
-	execv(cmd->path.p, cmd->argv);
+	for (size_t i = 0; placed && i < c->nlisteners; i++)
+		placed = place(c->listeners[i]->fd, SERVICE_FD_LISTEN + (int)i);
+	if (placed) {
+		close_range(SERVICE_FD_LISTEN + (unsigned)c->nlisteners, ~0U, 0);
+		signal(SIGPIPE, SIG_DFL);
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		be_the_victim();
+		execv(cmd->path.p, cmd->argv);
+	}
 	words[1] = (char)errno;
-	(void)!write(SERVICE_FD_STATUS, words, sizeof words);
+	(void)!write(placed ? SERVICE_FD_STATUS : status_fd, words, sizeof words);
 	_exit(127);
 }
 
