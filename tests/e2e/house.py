@@ -40,6 +40,14 @@ def wait_until(what, seconds=20, step=0.02):
         time.sleep(step)
 
 
+def parent_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return int(f.read().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return None
+
+
 class Postroad:
     """An instance of its own: Postroad(sink=...) relays all to the sink; settings as keywords; extra service lines in master."""
 
@@ -148,6 +156,10 @@ class Postroad:
                         found.setdefault(os.path.basename(argv[0]), []).append(int(entry))
                 except OSError:
                     pass
+        # What master has forked is not yet what it will be.
+        masters = found.get("master", [])
+        if len(masters) > 1:
+            found["master"] = [p for p in masters if parent_of(p) not in masters]
         return found
 
     def kill(self, program, sig=signal.SIGKILL, which=0):
