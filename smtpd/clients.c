@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file is sparse: a page of owners (pids), then one table for each slot of the board.  A table
- * is written by its owner alone and read by all; what a reader misses by a race is one session more
- * or less. */
+/* The file is sparse: a page of owners (pids), then one table for each slot of the board.  A table is written by its
+ * owner alone and read by all; what a reader misses by a race is one session more or less. */
 #include "smtpd/clients.h"
 
 #include <errno.h>
@@ -13,28 +12,28 @@
 #include "util/log.h"
 
 enum {
-	TABLE_SIZE = 16 << 10, /* a power of two */
-	PROBES = 32,           /* places looked at for one client */
+	TABLE_SIZE = 16 << 10,                         /* a power of two */
+	PROBES = 32,                                   /* places looked at for one client */
 };
 
 struct entry_of_client {
-	_Atomic uint64_t who; /* hash of service and address; 0: never used */
+	_Atomic uint64_t who;                          /* hash of service and address; 0: never used */
 	_Atomic uint32_t count;
-	uint32_t unused;
+	uint32_t         unused;
 };
 
 struct shared {
-	_Atomic int32_t owner[BOARD_SLOTS];
+	_Atomic int32_t        owner[BOARD_SLOTS];
 	struct entry_of_client table[BOARD_SLOTS][TABLE_SIZE];
 };
 
 struct clients {
 	const struct service *service;
-	struct shared *shared;
+	struct shared        *shared;
 };
 
-/* An empty table, in place of that of who had this slot before us.  To write to a page that a full
- * disk has no room for would be death by SIGBUS. */
+/* An empty table, in place of that of who had this slot before us.  To write to a page that a full disk has no room for
+ * would be death by SIGBUS. */
 static bool
 make_room(struct shared *s, int fd, unsigned slot)
 {
@@ -43,8 +42,7 @@ make_room(struct shared *s, int fd, unsigned slot)
 	int error = posix_fallocate(fd, 0, (off_t)sizeof s->owner);
 
 	if (error == 0)
-		error =
-		    posix_fallocate(fd, (off_t)offsetof(struct shared, table) + slot * size, size);
+		error = posix_fallocate(fd, (off_t)offsetof(struct shared, table) + slot * size, size);
 	if (error == 0 && !empty)
 		memset(s->table[slot], 0, sizeof s->table[slot]);
 	errno = error;
@@ -71,8 +69,7 @@ map(const char *dir, unsigned slot)
 		p = MAP_FAILED;
 	}
 	if (p == MAP_FAILED)
-		log_warn("%s: %s: sessions are counted for this process alone", buf_cstr(&path),
-		    strerror(errno));
+		log_warn("%s: %s: sessions are counted for this process alone", buf_cstr(&path), strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	buf_free(&path);
@@ -112,19 +109,15 @@ identity(const struct clients *c, const struct addr *a)
 {
 	const struct params *p = &c->service->params;
 	bool v6 = a->sa.sa_family == AF_INET6;
-	size_t bits =
-	    (size_t)(v6 ? p->smtpd_client_ipv6_prefix_length : p->smtpd_client_ipv4_prefix_length);
+	size_t bits = (size_t)(v6 ? p->smtpd_client_ipv6_prefix_length : p->smtpd_client_ipv4_prefix_length);
+	size_t n = (bits + 7) / 8;
 	char bytes[sizeof a->in6.sin6_addr];
 	uint64_t h;
 
-	if (v6)
-		memcpy(bytes, &a->in6.sin6_addr, sizeof a->in6.sin6_addr);
-	else
-		memcpy(bytes, &a->in.sin_addr, sizeof a->in.sin_addr);
+	memcpy(bytes, v6 ? (const void *)&a->in6.sin6_addr : &a->in.sin_addr, n);
 	if (bits % 8 > 0)
-		bytes[bits / 8] &= (char)(0xff00 >> bits % 8);
-	h = str_hash((struct str){ bytes, (bits + 7) / 8 }) ^
-	    str_hash(str_of(c->service->name)) * 31 ^ v6;
+		bytes[n - 1] &= (char)(0xff00 >> bits % 8);
+	h = str_hash((struct str){ bytes, n }) ^ str_hash(str_of(c->service->name)) * 31 ^ v6;
 	return h ? h : 1;
 }
 
@@ -157,8 +150,7 @@ is_alive(const struct clients *c, unsigned slot)
 
 	if (owner == 0 || slot == c->service->slot)
 		return slot == c->service->slot;
-	return atomic_load_explicit(&c->service->board->slot[slot].pid, memory_order_relaxed) ==
-	       owner;
+	return atomic_load_explicit(&c->service->board->slot[slot].pid, memory_order_relaxed) == owner;
 }
 
 unsigned
