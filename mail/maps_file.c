@@ -16,9 +16,9 @@
 #include "util/mem.h"
 #include "util/proc.h"
 
-enum { SETTLED_AFTER_S = 1, TEXT_MAX = 1 << 30, LOOK_WAIT_S = 60 };
+enum { TEXT_MAX = 1 << 30, LOOK_WAIT_S = 60 };
 
-int64_t file_table_look_ms = 1000;
+int64_t file_table_look_ms = 1000, file_table_settled_s = 1;
 
 struct stamp {
 	bool there;
@@ -92,7 +92,7 @@ is_settling(const struct stamp *s)
 	struct timespec now, until = s->modified;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	until.tv_sec += SETTLED_AFTER_S;
+	until.tv_sec += file_table_settled_s;
 	/* A time stamp from the future says nothing. */
 	return later(until, now) && !later(s->modified, now);
 }

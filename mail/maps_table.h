@@ -73,7 +73,8 @@ struct table_type {
 };
 
 /* A table whose content comes from files and follows them. */
-extern int64_t file_table_look_ms;                     /* between looks at the files; tests shorten it */
+extern int64_t file_table_look_ms;                     /* between looks at the files; tests change it */
+extern int64_t file_table_settled_s;                   /* a text that was changed less long ago may be half written; tests change it */
 struct file_table;
 struct file_table *file_table_new(const struct table_type *type, const char *name, const char *path, bool aliases);
 void               file_table_free(struct file_table **t);
