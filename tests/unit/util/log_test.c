@@ -378,9 +378,12 @@ static void
 expect_datagram(int fd, const char *priority, const char *end)
 {
 	char got[4096];
-	ssize_t n = recv(fd, got, sizeof got, 0);
-	struct str s = { got, n > 0 ? (size_t)n : 0 };
+	struct str s = { got, 0 };
+	ssize_t n;
 
+	while ((n = recv(fd, got, sizeof got, 0)) < 0 && errno == EINTR)
+		;
+	s.n = n > 0 ? (size_t)n : 0;
 	CHECK(str_starts(s, str_of(priority)) && str_ends(s, str_of(end)));
 	CHECK(memmem(s.p, s.n, " postroad/test[", 15) != NULL && memmem(s.p, s.n, " mx ", 4) == NULL);
 }
