@@ -30,7 +30,7 @@ static struct {
 	pthread_t       thread;
 	atomic_bool     running;                       /* there is a writer */
 	bool            idle;                          /* it sleeps until signalled */
-	unsigned        generation;                    /* a writer of an earlier one must end without a trace */
+	atomic_uint     generation;                    /* a writer of an earlier one must end without a trace */
 	unsigned        ended;                         /* the generation of the last writer that ended */
 	bool            whole_lines;                   /* fd is no regular file: at most PIPE_BUF a write */
 	bool            datagrams;
@@ -92,11 +92,13 @@ has_room(int timeout_ms)
 static size_t
 write_stream(uint64_t from, size_t n)
 {
+	unsigned generation = ring.generation;
 	struct iovec v[2];
 	ssize_t wrote;
 
 	if (ring.whole_lines) {
-		if (!has_room(PATIENCE_MS))
+		/* A writer that was left behind meanwhile would write old lines to a new place. */
+		if (!has_room(PATIENCE_MS) || ring.generation != generation)
 			return 0;
 		n = whole_lines(from, n, PIPE_BUF);
 	}
