@@ -460,7 +460,7 @@ versions_change_under_a_crowd(void)
 		for (int i = 0; i < 20; i++)
 			CHECK(task_start(&g, "asks", one_of_the_crowd, &c) != NULL);
 		for (int i = 1; i <= 3; i++) {
-			char text[32], want[8];
+			char text[32], want[16];
 
 			snprintf(want, sizeof want, "v%d", i);
 			snprintf(text, sizeof text, "%s %s\n", s == 1 ? "/k/" : "k", want);
