@@ -30,13 +30,12 @@ def lint(build):
     return passed, failed
 
 
-def one_line_each(program, wrong, n):
+FAILURE = re.compile(r"^Suite (.+), Test (.+) had failures:$\n\s+1\. (.*)", re.M)
+
+
+def failures(program, out, n):
     """The failed tests of a program, each with its first assertion that did not hold; n of them in any case."""
-    names = []
-    for i, line in enumerate(wrong):
-        if "FAILED" in line:
-            after = wrong[i + 1] if i + 1 < len(wrong) and "FAILED" not in wrong[i + 1] else ""
-            names.append(f"unit {program}: {line} {after}".replace("...FAILED", ":"))
+    names = [f"unit {program}: {suite}, {test}: {what}" for suite, test, what in FAILURE.findall(out)]
     return (names + [f"unit {program}"] * n)[:n]
 
 
@@ -57,11 +56,10 @@ def unit(build):
         passed += int(m[3])
         tests, asserts, bad = tests + int(m[2]), asserts + int(a[1]), bad + int(a[3])
         if status:
-            wrong = [l.strip() for l in out.split("\n") if "FAILED" in l or re.match(r"\s+\d+\. ", l)]
-            print("\n".join(wrong))
-            failed += one_line_each(os.path.basename(program), wrong, int(m[4]))
+            print("\n".join(l for l in out.split("\n") if l.endswith(" had failures:") or re.match(r"\s+\d+\. ", l)))
+            failed += failures(os.path.basename(program), out, int(m[4]))
         print(f"unit {os.path.basename(program)}: {m[3]} of {m[2]} tests, {a[1]} asserts")
-    print(f"\nRun Summary:    Type  Total    Ran Passed Failed\n               tests {tests:6} {tests:6} {passed:6} {tests - passed:6}"
+    print(f"\nRun Summary:    Type  Total    Ran Passed Failed\n               tests {tests:6} {tests:6} {passed:6} {len(failed):6}"
           f"\n             asserts {asserts:6} {asserts:6} {asserts - bad:6} {bad:6}\n")
     return passed, failed
 
@@ -84,9 +82,8 @@ def e2e(build):
     passed, failed = None, []
     for line in p.stdout:
         print(line, end="", flush=True)
-        m = re.match(r"FAILED (test_\S+)", line)
-        if m:
-            failed.append(f"e2e {m[1]}")
+        if line.startswith("FAILED test_"):
+            failed.append(line.split(maxsplit=1)[1].strip())
         m = re.match(r"e2e: (\d+) passed, \d+ failed", line)
         if m:
             passed = int(m[1])

@@ -123,7 +123,7 @@ class World:
 
     def close(self):
         for g in self.groups.values():
-            g.close(self)
+            g.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def group(self, controller):

@@ -166,7 +166,7 @@ class NoAddresses(State):
 
 
 class Group:
-    """A control group for the whole mail system, of whichever version this machine has the controller in."""
+    """A control group of our own, of whichever version this machine has the controller in."""
 
     def __init__(self, controller):
         for base in (f"/sys/fs/cgroup/{controller}", "/sys/fs/cgroup"):
@@ -183,6 +183,8 @@ class Group:
 
     @staticmethod
     def has(controller):
+        if controller == "freezer":                  # each group of version 2 can be frozen
+            return True
         with open("/sys/fs/cgroup/cgroup.subtree_control") as f:
             return controller in f.read().split()
 
@@ -205,7 +207,7 @@ class Group:
                 f.write(str(os.getpid()))
         w.master = w.m.processes()["master"]
 
-    def close(self, w):
+    def close(self):
         for pid in self.read("cgroup.procs").split():
             try:
                 with open(f"{self.base}/cgroup.procs", "w") as f:
